@@ -1,0 +1,1 @@
+"""Southbound protocols, one folder each, all behind the contract in `adapters.base`."""

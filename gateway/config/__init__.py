@@ -1,0 +1,1 @@
+"""The configuration: models, reading, checking, schema."""

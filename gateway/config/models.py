@@ -1,0 +1,228 @@
+"""What a configuration may say: one msgspec model a section. Defaults, units and limits stand here and nowhere else.
+
+Protocols bring their own device model: a subclass of `DeviceSettings` in the adapter's folder, chosen by `type`. This
+module knows none of them; the reader is handed the table (`adapters.registry`). Field docstrings cannot be read at run
+time, so the description of each key, which the JSON Schema and the TUI show, is in its `Meta`.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct, field
+
+__all__ = [
+    "NAME_PATTERN",
+    "Config",
+    "ControlSettings",
+    "DatabaseSettings",
+    "DeviceSettings",
+    "FilterSettings",
+    "GatewaySettings",
+    "LogSettings",
+    "OfflineSettings",
+    "TagSettings",
+    "TlsSettings",
+    "UplinkSettings",
+    "WasmSettings",
+]
+
+NAME_PATTERN = r"^[^/+#\x00-\x1f\x7f]+$"
+"""A name that can be one level of an MQTT topic and one segment of a point's path."""
+
+Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME_PATTERN)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86_400)]
+
+
+class Section(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Base of every section: a key that we do not know is a mistake, never ignored."""
+
+
+class GatewaySettings(Section):
+    """Who this gateway is."""
+
+    id: Annotated[Name, Meta(description="Name of this gateway in topics and payloads. Default: the host name.")] = (
+        field(default_factory=socket.gethostname)
+    )
+    path: Annotated[
+        str,
+        Meta(
+            description="Where the plant stands in the enterprise, as site/area/line: the head of every point's path.",
+            pattern=r"^[^+#/\x00-\x1f]+(/[^+#/\x00-\x1f]+)*$",
+        ),
+    ] = "site/area/line"
+
+
+class DatabaseSettings(Section):
+    """The spool: where readings wait until the broker has acknowledged them."""
+
+    type: Annotated[Literal["sqlite"], Meta(description="Kind of database.")] = "sqlite"
+    path: Annotated[str, Meta(min_length=1, description="The spool's file. Its folder is made when it is missing.")] = (
+        "tidegate.db"
+    )
+    max_bytes: Annotated[int, Meta(ge=1_000_000, description="Most bytes that stored readings may take (64-bit).")] = (
+        4_000_000_000
+    )
+    when_full: Annotated[
+        Literal["drop_oldest", "drop_newest"],
+        Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
+    ] = "drop_oldest"
+    max_waiting_readings: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Readings that may wait in memory for the next commit; beyond it, sources are made to wait.",
+        ),
+    ] = 200_000
+
+
+class OfflineSettings(Section):
+    """What happens while the broker cannot be reached."""
+
+    enabled: Annotated[
+        bool,
+        Meta(
+            description="true: readings taken while the broker is away are kept and sent later. "
+            "false: they are dropped and counted."
+        ),
+    ] = True
+    sync_interval: Annotated[
+        Seconds, Meta(description="The longest pause between two attempts to reach the broker, in seconds.")
+    ] = 60.0
+    replay_rate: Annotated[
+        int, Meta(ge=1, description="Most backlog readings a second sent beside the live ones after an outage.")
+    ] = 50_000
+
+
+class TlsSettings(Section):
+    """TLS towards the broker."""
+
+    ca_file: Annotated[str | None, Meta(description="PEM file of trusted roots. Default: the system's.")] = None
+    cert_file: Annotated[str | None, Meta(description="PEM file of the client certificate.")] = None
+    key_file: Annotated[str | None, Meta(description="PEM file of the client certificate's key.")] = None
+    verify: Annotated[bool, Meta(description="Check the broker's certificate and name. false is for trials only.")] = (
+        True
+    )
+
+
+class UplinkSettings(Section):
+    """The MQTT broker that readings go to."""
+
+    host: Annotated[str, Meta(min_length=1, description="Name or address of the broker.")]
+    port: Annotated[Port | None, Meta(description="TCP port. Default: 1883, with TLS 8883.")] = None
+    protocol: Annotated[Literal["3.1.1", "5"], Meta(description="MQTT version.")] = "5"
+    client_id: Annotated[
+        str | None, Meta(min_length=1, description="MQTT client id. Default: tidegate- and the gateway's id.")
+    ] = None
+    username: Annotated[str | None, Meta(description="User name at the broker.")] = None
+    password: Annotated[str | None, Meta(description="Password; better given as password_file.")] = None
+    tls: Annotated[TlsSettings | None, Meta(description="Present: the connection is encrypted.")] = None
+    keepalive: Annotated[int, Meta(ge=5, le=3600, description="MQTT keep-alive in seconds.")] = 30
+    topic: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            pattern=r"^[^+#\x00]+$",
+            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE.",
+        ),
+    ] = "tidegate/{gateway}"
+    format: Annotated[Literal["json"], Meta(description="Payload format.")] = "json"
+    window: Annotated[
+        int, Meta(ge=1, le=1000, description="Messages in flight, not yet acknowledged by the broker.")
+    ] = 16
+    max_message_bytes: Annotated[
+        int, Meta(ge=1_000, le=268_435_455, description="Largest payload; a larger batch is cut into parts.")
+    ] = 256_000
+    max_live_readings: Annotated[
+        int,
+        Meta(
+            ge=1, description="Readings kept in memory for immediate sending; what exceeds it is sent from the spool."
+        ),
+    ] = 100_000
+
+
+class FilterSettings(Section):
+    """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
+
+    module: Annotated[
+        str, Meta(min_length=1, description="A built-in module's name (scale, deadband) or the path of a .wasm file.")
+    ]
+    name: Annotated[str | None, Meta(description="Name in logs and metrics. Default: the module's.")] = None
+    devices: Annotated[list[str], Meta(min_length=1, description="Device names; * and ? are wildcards.")] = field(
+        default_factory=lambda: ["*"]
+    )
+    tags: Annotated[list[str], Meta(min_length=1, description="Tag names; * and ? are wildcards.")] = field(
+        default_factory=lambda: ["*"]
+    )
+    params: Annotated[dict[str, Any], Meta(description="The module's parameters, by name.")] = field(
+        default_factory=dict
+    )
+    on_failure: Annotated[
+        Literal["pass", "set_aside"],
+        Meta(
+            description="When the module fails on a batch: pass it on unfiltered, or set it aside (kept in the spool, "
+            "not sent). Counted either way."
+        ),
+    ] = "pass"
+
+
+class WasmSettings(Section):
+    """Limits of the Wasm host; they hold for each module instance."""
+
+    cache_dir: Annotated[
+        str | None, Meta(description="Folder of compiled modules. Default: wasm-cache beside the database.")
+    ] = None
+    memory_bytes: Annotated[int, Meta(ge=131_072, le=1 << 32, description="Most memory of one instance.")] = 16_777_216
+    batch_ms: Annotated[int, Meta(ge=1, le=10_000, description="Longest time one batch may take, in milliseconds.")] = (
+        50
+    )
+
+
+class ControlSettings(Section):
+    """The Unix socket that status, the TUI and curl speak to."""
+
+    socket: Annotated[
+        str | None, Meta(description="Path of the socket (mode 0600). Default: control.sock beside the database.")
+    ] = None
+
+
+class LogSettings(Section):
+    """JSON lines on standard error."""
+
+    level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")] = (
+        "info"
+    )
+
+
+class TagSettings(Section):
+    """What every protocol's tag has. A protocol adds where to read it."""
+
+    name: Annotated[Name, Meta(description="Name of the tag; the last segment of the point's path.")]
+    unit: Annotated[str, Meta(max_length=32, description="Engineering unit, as it is shown.")] = ""
+
+
+class DeviceSettings(Section):
+    """What every protocol's device has. `type` names the protocol; its model adds the rest."""
+
+    name: Annotated[Name, Meta(description="Name of the device; unique in the file.")]
+    type: Annotated[str, Meta(description="The protocol: opcua or modbus.")]
+    path: Annotated[str | None, Meta(description="site/area/line of this device. Default: the gateway's.")] = None
+    enabled: Annotated[bool, Meta(description="false: the device is known but not read.")] = True
+
+
+class Config(Section):
+    """The whole file. Everything has a default: an empty file is an idle gateway that has nowhere to send."""
+
+    gateway: GatewaySettings = field(default_factory=GatewaySettings)
+    database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    offline: OfflineSettings = field(default_factory=OfflineSettings)
+    uplink: UplinkSettings | None = None
+    wasm: WasmSettings = field(default_factory=WasmSettings)
+    control: ControlSettings = field(default_factory=ControlSettings)
+    log: LogSettings = field(default_factory=LogSettings)
+    filters: Annotated[list[FilterSettings], Meta(description="Wasm modules, in the order they apply.")] = field(
+        default_factory=list
+    )
+    devices: Annotated[list[DeviceSettings], Meta(description="The PLCs that are read.")] = field(default_factory=list)

@@ -1,0 +1,58 @@
+"""What is counted, in one place: names, labels and help of every metric.
+
+Rooms are handed a `Metrics` and increment its counters by the batch. Each cause of a dropped reading is a label value
+of `dropped`, so that received = stored + dropped + still waiting, and nothing disappears silently.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+__all__ = ["LATENCY_BUCKETS_S", "Metrics"]
+
+LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
+
+
+class Metrics:
+    """All counters of one gateway, in a registry of their own (several gateways may live in one test process)."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.received = self._counter(
+            "tidegate_readings_received", "Readings that a device's adapter emitted.", "device"
+        )
+        self.stored = self._counter("tidegate_readings_stored", "Readings committed to the spool.")
+        self.published = self._counter(
+            "tidegate_readings_published", "Readings whose messages the broker acknowledged.", "replayed"
+        )
+        self.filtered = self._counter(
+            "tidegate_readings_filtered", "Readings that a module left out on purpose.", "filter"
+        )
+        self.derived = self._counter("tidegate_readings_derived", "Readings that a module added.", "filter")
+        self.dropped = self._counter("tidegate_readings_dropped", "Readings lost, by cause.", "cause")
+        self.source_errors = self._counter(
+            "tidegate_source_errors", "Failed requests, refused tags and odd values, by device.", "device", "cause"
+        )
+        self.filter_failures = self._counter(
+            "tidegate_filter_failures", "Batches that a module failed on.", "filter", "cause"
+        )
+        self.restarts = self._counter("tidegate_component_restarts", "Restarts of a supervised component.", "component")
+        self.latency_s = Histogram(
+            "tidegate_latency_seconds",
+            "From a live reading's source time to the broker's acknowledgement, newest reading of each message.",
+            registry=self.registry,
+            buckets=LATENCY_BUCKETS_S,
+        )
+
+    def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
+        return Counter(name, help_text, labels, registry=self.registry)
+
+    def snapshot(self) -> dict[str, dict[str, float]]:
+        """Every counter's values: metric name to "label,label" (or "") to value; histograms as their sum and count."""
+        values: dict[str, dict[str, float]] = {}
+        for family in self.registry.collect():
+            for sample in family.samples:
+                if sample.name.endswith(("_created", "_bucket")):
+                    continue
+                values.setdefault(sample.name, {})[",".join(sample.labels.values())] = sample.value
+        return values

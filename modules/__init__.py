@@ -1,0 +1,1 @@
+"""Wasm guests: their sources, their build, and the built files that ship with the product."""
