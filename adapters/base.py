@@ -17,7 +17,8 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol as TypingProtocol, TypeAlias
+from typing import Any, TypeAlias
+from typing import Protocol as TypingProtocol
 
 from gateway.batch import Batch, Kind
 from gateway.config.models import DeviceSettings

@@ -23,4 +23,4 @@ def protocol(name: str) -> Protocol:
     Raises:
         KeyError: this build does not speak it.
     """
-    return cast(Protocol, import_module(_FOLDERS[name]).PROTOCOL)
+    return cast("Protocol", import_module(_FOLDERS[name]).PROTOCOL)

@@ -26,7 +26,7 @@ import struct
 import sys
 from collections.abc import Iterable, Iterator
 from enum import IntEnum, IntFlag
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias, cast
 
 from gateway.errors import BadBatch
 
@@ -173,7 +173,7 @@ class Batch:
 
     def values_f64(self) -> list[float]:
         """The value bytes of every record read as f64; right only where the kind is F64."""
-        return memoryview(self.records).cast("d")[1::3].tolist()
+        return cast("list[float]", memoryview(self.records).cast("d")[1::3].tolist())
 
     def values_i64(self) -> list[int]:
         """The value bytes of every record read as i64; right only where the kind is I64 or BOOL."""
@@ -272,7 +272,7 @@ EMPTY: Final = Batch(b"")
 
 
 class BatchBuilder:
-    """Builds a batch reading by reading. Costs about a microsecond each: adapters with a batch in hand pack it whole."""
+    """Builds a batch reading by reading. Costs about a microsecond each: hot paths pack whole batches."""
 
     __slots__ = ("_heap", "_records")
 

@@ -1,0 +1,1 @@
+"""Tests; the folders mirror the source tree, plus e2e, chaos and bench."""

@@ -1,0 +1,1 @@
+"""Modbus, on pymodbus's client."""

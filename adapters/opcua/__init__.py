@@ -1,0 +1,1 @@
+"""OPC UA, on asyncua's client."""

@@ -40,7 +40,7 @@ class Section(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
     """Base of every section: a key that we do not know is a mistake, never ignored."""
 
 
-class GatewaySettings(Section):
+class GatewaySettings(Section, frozen=True):
     """Who this gateway is."""
 
     id: Annotated[Name, Meta(description="Name of this gateway in topics and payloads. Default: the host name.")] = (
@@ -55,7 +55,7 @@ class GatewaySettings(Section):
     ] = "site/area/line"
 
 
-class DatabaseSettings(Section):
+class DatabaseSettings(Section, frozen=True):
     """The spool: where readings wait until the broker has acknowledged them."""
 
     type: Annotated[Literal["sqlite"], Meta(description="Kind of database.")] = "sqlite"
@@ -78,7 +78,7 @@ class DatabaseSettings(Section):
     ] = 200_000
 
 
-class OfflineSettings(Section):
+class OfflineSettings(Section, frozen=True):
     """What happens while the broker cannot be reached."""
 
     enabled: Annotated[
@@ -96,7 +96,7 @@ class OfflineSettings(Section):
     ] = 50_000
 
 
-class TlsSettings(Section):
+class TlsSettings(Section, frozen=True):
     """TLS towards the broker."""
 
     ca_file: Annotated[str | None, Meta(description="PEM file of trusted roots. Default: the system's.")] = None
@@ -107,7 +107,7 @@ class TlsSettings(Section):
     )
 
 
-class UplinkSettings(Section):
+class UplinkSettings(Section, frozen=True):
     """The MQTT broker that readings go to."""
 
     host: Annotated[str, Meta(min_length=1, description="Name or address of the broker.")]
@@ -143,7 +143,7 @@ class UplinkSettings(Section):
     ] = 100_000
 
 
-class FilterSettings(Section):
+class FilterSettings(Section, frozen=True):
     """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
 
     module: Annotated[
@@ -168,7 +168,7 @@ class FilterSettings(Section):
     ] = "pass"
 
 
-class WasmSettings(Section):
+class WasmSettings(Section, frozen=True):
     """Limits of the Wasm host; they hold for each module instance."""
 
     cache_dir: Annotated[
@@ -180,7 +180,7 @@ class WasmSettings(Section):
     )
 
 
-class ControlSettings(Section):
+class ControlSettings(Section, frozen=True):
     """The Unix socket that status, the TUI and curl speak to."""
 
     socket: Annotated[
@@ -188,7 +188,7 @@ class ControlSettings(Section):
     ] = None
 
 
-class LogSettings(Section):
+class LogSettings(Section, frozen=True):
     """JSON lines on standard error."""
 
     level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="Least level that is written.")] = (
@@ -196,14 +196,14 @@ class LogSettings(Section):
     )
 
 
-class TagSettings(Section):
+class TagSettings(Section, frozen=True):
     """What every protocol's tag has. A protocol adds where to read it."""
 
     name: Annotated[Name, Meta(description="Name of the tag; the last segment of the point's path.")]
     unit: Annotated[str, Meta(max_length=32, description="Engineering unit, as it is shown.")] = ""
 
 
-class DeviceSettings(Section):
+class DeviceSettings(Section, frozen=True):
     """What every protocol's device has. `type` names the protocol; its model adds the rest."""
 
     name: Annotated[Name, Meta(description="Name of the device; unique in the file.")]
@@ -212,7 +212,7 @@ class DeviceSettings(Section):
     enabled: Annotated[bool, Meta(description="false: the device is known but not read.")] = True
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """The whole file. Everything has a default: an empty file is an idle gateway that has nowhere to send."""
 
     gateway: GatewaySettings = field(default_factory=GatewaySettings)

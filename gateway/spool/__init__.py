@@ -1,0 +1,1 @@
+"""The spool: readings that were accepted stay here until the broker has acknowledged them."""
