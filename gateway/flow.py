@@ -1,0 +1,74 @@
+"""The flow: what happens to a batch between an adapter and the uplink. The four verbs stand here, in order.
+
+    adapter.run(emit) -> chain.apply(batch) -> spool.append(batch) -> uplink.offer(...), which acks to the spool
+
+`emit` returns once the batch is durable: that is the adapter's back-pressure, and the moment at which a source may be
+told that its readings arrived. What a filter leaves out on purpose is not lost; it is counted by the chain.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from gateway.batch import Batch
+from gateway.metrics import Metrics
+
+__all__ = ["Flow"]
+
+
+class _Applied(Protocol):
+    @property
+    def batch(self) -> Batch: ...
+    @property
+    def set_aside(self) -> Batch | None: ...
+
+
+class _Chain(Protocol):
+    def apply(self, batch: Batch, now_ns: int) -> _Applied: ...
+
+
+class _Spool(Protocol):
+    async def append(self, device: str, batch: Batch, *, set_aside: bool = False) -> int: ...
+
+
+class _Uplink(Protocol):
+    def offer(self, seq: int, device: str, batch: Batch) -> None: ...
+
+
+class Flow:
+    """Leads each device's batches through its chain into the spool, and offers them to the uplink.
+
+    Args:
+        spool: where batches become durable.
+        uplink: who sends them; None where no broker is configured, and then they wait in the spool.
+        metrics: `received` is counted by device.
+        now_ns: UTC nanoseconds since 1970.
+    """
+
+    def __init__(
+        self, spool: _Spool, uplink: _Uplink | None, metrics: Metrics, now_ns: Callable[[], int] = time.time_ns
+    ) -> None:
+        self._spool = spool
+        self._uplink = uplink
+        self._metrics = metrics
+        self._now_ns = now_ns
+
+    def emit(self, device: str, chain: _Chain) -> Callable[[Batch], Awaitable[None]]:
+        """The `emit` to hand to this device's adapter."""
+        received = self._metrics.received.labels(device)
+
+        async def emit(batch: Batch) -> None:
+            if not batch:
+                return
+            received.inc(len(batch))
+            applied = chain.apply(batch, self._now_ns())
+            if applied.set_aside:
+                await self._spool.append(device, applied.set_aside, set_aside=True)
+            if applied.batch:
+                seq = await self._spool.append(device, applied.batch)
+                if seq and self._uplink is not None:
+                    self._uplink.offer(seq, device, applied.batch)
+
+        return emit
