@@ -3,12 +3,17 @@
 Protocols bring their own device model: a subclass of `DeviceSettings` in the adapter's folder, chosen by `type`. This
 module knows none of them; the reader is handed the table (`adapters.registry`). Field docstrings cannot be read at run
 time, so the description of each key, which the JSON Schema and the TUI show, is in its `Meta`.
+
+Two properties of a key follow from its name and its type, so that a protocol's model has them without asking:
+- a key named `password` or `*_password` is a secret (`is_secret`): it may be given as `<key>_file`, and is never shown;
+- a key named `*_file` or `*_dir`, or of type `LocalPath`, is a path below the folder of the configuration file.
 """
 
 from __future__ import annotations
 
 import socket
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
 
 from msgspec import Meta, Struct, field
 
@@ -20,24 +25,67 @@ __all__ = [
     "DeviceSettings",
     "FilterSettings",
     "GatewaySettings",
+    "LocalPath",
     "LogSettings",
+    "ModuleRef",
+    "Name",
     "OfflineSettings",
+    "PlantPath",
+    "Port",
+    "Seconds",
+    "Section",
     "TagSettings",
     "TlsSettings",
     "UplinkSettings",
     "WasmSettings",
+    "is_secret",
 ]
 
-NAME_PATTERN = r"^[^/+#\x00-\x1f\x7f]+$"
-"""A name that can be one level of an MQTT topic and one segment of a point's path."""
+NAME_PATTERN = r"^[^/+#\x00-\x1f\x7f]+(?!\n)$"
+"""A name that can be one level of an MQTT topic and one segment of a point's path.
 
-Name = Annotated[str, Meta(min_length=1, max_length=128, pattern=NAME_PATTERN)]
+In Python `$` also stands before a last line end, hence the look-ahead.
+"""
+
+Name = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=128,
+        pattern=NAME_PATTERN,
+        extra={"rule": "a name without /, + and # and without control characters, since it is one level of a topic"},
+    ),
+]
+PlantPath = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^/+#\x00-\x1f\x7f]+(/[^/+#\x00-\x1f\x7f]+)*(?!\n)$",
+        extra={"rule": "names joined by single slashes, such as site/area/line, without + and #"},
+    ),
+]
+LocalPath = Annotated[str, Meta(min_length=1, extra={"path": "file"})]
+"""A file on this machine. The reader makes it absolute; a relative one is below the configuration's folder."""
+ModuleRef = Annotated[str, Meta(min_length=1, extra={"path": "module"})]
+"""Like `LocalPath` where it has a slash or ends in .wasm, else the name of a built-in module."""
+_HIDDEN: Final = "(hidden)"
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
+def is_secret(key: str) -> bool:
+    """Whether a key of this name holds a secret: never shown, and may be given as a file of its own."""
+    return key == "password" or key.endswith("_password")
+
+
 class Section(Struct, forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """Base of every section: a key that we do not know is a mistake, never ignored."""
+    """Base of every section: a key that we do not know is a mistake, never ignored. Its repr hides secrets."""
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{key}={_HIDDEN if is_secret(key) and value is not None else repr(value)}"
+            for key, value in ((key, getattr(self, key)) for key in self.__struct_fields__)
+        )
+        return f"{type(self).__name__}({', '.join(shown)})"
 
 
 class GatewaySettings(Section, frozen=True):
@@ -47,10 +95,9 @@ class GatewaySettings(Section, frozen=True):
         field(default_factory=socket.gethostname)
     )
     path: Annotated[
-        str,
+        PlantPath,
         Meta(
-            description="Where the plant stands in the enterprise, as site/area/line: the head of every point's path.",
-            pattern=r"^[^+#/\x00-\x1f]+(/[^+#/\x00-\x1f]+)*$",
+            description="Where the plant stands in the enterprise, as site/area/line: the head of every point's path."
         ),
     ] = "site/area/line"
 
@@ -59,7 +106,7 @@ class DatabaseSettings(Section, frozen=True):
     """The spool: where readings wait until the broker has acknowledged them."""
 
     type: Annotated[Literal["sqlite"], Meta(description="Kind of database.")] = "sqlite"
-    path: Annotated[str, Meta(min_length=1, description="The spool's file. Its folder is made when it is missing.")] = (
+    path: Annotated[LocalPath, Meta(description="The spool's file. Its folder is made when it is missing.")] = (
         "tidegate.db"
     )
     max_bytes: Annotated[int, Meta(ge=1_000_000, description="Most bytes that stored readings may take (64-bit).")] = (
@@ -114,7 +161,8 @@ class UplinkSettings(Section, frozen=True):
     port: Annotated[Port | None, Meta(description="TCP port. Default: 1883, with TLS 8883.")] = None
     protocol: Annotated[Literal["3.1.1", "5"], Meta(description="MQTT version.")] = "5"
     client_id: Annotated[
-        str | None, Meta(min_length=1, description="MQTT client id. Default: tidegate- and the gateway's id.")
+        Annotated[str, Meta(min_length=1)] | None,
+        Meta(description="MQTT client id. Default: tidegate- and the gateway's id."),
     ] = None
     username: Annotated[str | None, Meta(description="User name at the broker.")] = None
     password: Annotated[str | None, Meta(description="Password; better given as password_file.")] = None
@@ -124,7 +172,8 @@ class UplinkSettings(Section, frozen=True):
         str,
         Meta(
             min_length=1,
-            pattern=r"^[^+#\x00]+$",
+            pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$",
+            extra={"rule": "an MQTT topic without the wildcards + and #"},
             description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE.",
         ),
     ] = "tidegate/{gateway}"
@@ -147,7 +196,7 @@ class FilterSettings(Section, frozen=True):
     """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
 
     module: Annotated[
-        str, Meta(min_length=1, description="A built-in module's name (scale, deadband) or the path of a .wasm file.")
+        ModuleRef, Meta(description="A built-in module's name (scale, deadband) or the path of a .wasm file.")
     ]
     name: Annotated[str | None, Meta(description="Name in logs and metrics. Default: the module's.")] = None
     devices: Annotated[list[str], Meta(min_length=1, description="Device names; * and ? are wildcards.")] = field(
@@ -184,7 +233,7 @@ class ControlSettings(Section, frozen=True):
     """The Unix socket that status, the TUI and curl speak to."""
 
     socket: Annotated[
-        str | None, Meta(description="Path of the socket (mode 0600). Default: control.sock beside the database.")
+        LocalPath | None, Meta(description="Path of the socket (mode 0600). Default: control.sock beside the database.")
     ] = None
 
 
@@ -208,7 +257,7 @@ class DeviceSettings(Section, frozen=True):
 
     name: Annotated[Name, Meta(description="Name of the device; unique in the file.")]
     type: Annotated[str, Meta(description="The protocol: opcua or modbus.")]
-    path: Annotated[str | None, Meta(description="site/area/line of this device. Default: the gateway's.")] = None
+    path: Annotated[PlantPath | None, Meta(description="site/area/line of this device. Default: the gateway's.")] = None
     enabled: Annotated[bool, Meta(description="false: the device is known but not read.")] = True
 
 
@@ -226,3 +275,20 @@ class Config(Section, frozen=True):
         default_factory=list
     )
     devices: Annotated[list[DeviceSettings], Meta(description="The PLCs that are read.")] = field(default_factory=list)
+
+    @property
+    def socket_path(self) -> Path:
+        """The control socket: as configured, else beside the database."""
+        return Path(self.control.socket or Path(self.database.path).with_name("control.sock"))
+
+    @property
+    def wasm_cache_dir(self) -> Path:
+        """The folder of compiled modules: as configured, else beside the database."""
+        return Path(self.wasm.cache_dir or Path(self.database.path).with_name("wasm-cache"))
+
+    def point_path(self, device: DeviceSettings, tag: str) -> str:
+        """The path of a point: plant path, device, tag.
+
+        Neither of the last two can hold a slash, so unique names make unique paths.
+        """
+        return f"{device.path or self.gateway.path}/{device.name}/{tag}"

@@ -1,0 +1,87 @@
+"""What no single key can tell: mistakes between keys of the file.
+
+Works on the tree, not on the models, so that these mistakes are told together with all others, whatever else is
+wrong in the file. No two tags can make one point: its path ends with device and tag, neither of which can hold a
+slash, so unique names make unique paths.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.config import keypath
+from gateway.config.models import Config, TlsSettings, UplinkSettings
+from gateway.config.words import found
+from gateway.errors import Problem
+
+__all__ = ["MAX_SOCKET_PATH_BYTES", "config_problems", "duplicate_names"]
+
+MAX_SOCKET_PATH_BYTES: Final = 107
+"""Linux's sockaddr_un holds 108 bytes, with the closing zero."""
+
+_PLACEHOLDER = re.compile(r"[{}]")
+
+
+def duplicate_names(tree: Mapping[str, Any]) -> list[Problem]:
+    """Names of devices that stand twice, and names of tags that stand twice in one device."""
+    problems = _duplicates(tree, "devices", "")
+    devices = tree.get("devices")
+    for index, device in enumerate(devices if isinstance(devices, list) else []):
+        if isinstance(device, dict):
+            problems += _duplicates(device, "tags", keypath.item("devices", index))
+    return problems
+
+
+def _duplicates(section: Mapping[str, Any], key: str, where: str) -> list[Problem]:
+    items = section.get(key)
+    place = keypath.key(where, key)
+    first: dict[str, int] = {}
+    problems = []
+    for index, entry in enumerate(items if isinstance(items, list) else []):
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            taken_by = keypath.item(place, first[name])
+            where_again = keypath.key(keypath.item(place, index), "name")
+            problems.append(Problem(where_again, f"the name {found(name)} is taken by {taken_by}; give each its own"))
+    return problems
+
+
+def config_problems(config: Config) -> list[Problem]:
+    """Mistakes between keys of the sections that every gateway has."""
+    problems = []
+    size = len(os.fsencode(config.socket_path))
+    if size > MAX_SOCKET_PATH_BYTES:
+        what = f"{config.socket_path} has {size} bytes and a socket's path may have {MAX_SOCKET_PATH_BYTES}; "
+        problems.append(Problem("control.socket", what + "give a shorter one, such as /run/tidegate/control.sock"))
+    if config.uplink is not None:
+        problems += _uplink_problems(config.uplink)
+    return problems
+
+
+def _uplink_problems(uplink: UplinkSettings) -> list[Problem]:
+    problems = []
+    if _PLACEHOLDER.search(uplink.topic.replace("{gateway}", "")):
+        what = f"found {found(uplink.topic)}, expected {{gateway}} as the only thing in braces"
+        problems.append(Problem("uplink.topic", what))
+    if uplink.password is not None and uplink.username is None and uplink.protocol == "3.1.1":
+        # MQTT 3.1.1, [MQTT-3.1.2-22]: without a user name there can be no password.
+        problems.append(Problem("uplink.username", "this key is missing; MQTT 3.1.1 knows no password without it"))
+    if uplink.tls is not None:
+        problems += _tls_problems(uplink.tls)
+    return problems
+
+
+def _tls_problems(tls: TlsSettings) -> list[Problem]:
+    problems = []
+    for key, partner in (("cert_file", "key_file"), ("key_file", "cert_file")):
+        if getattr(tls, key) is not None and getattr(tls, partner) is None:
+            problems.append(Problem(f"uplink.tls.{partner}", f"this key is missing; it goes with {key}"))
+    for key in ("ca_file", "cert_file", "key_file"):
+        name = getattr(tls, key)
+        if name is not None and not (Path(name).is_file() and os.access(name, os.R_OK)):
+            problems.append(Problem(f"uplink.tls.{key}", f"{name} is no file that this user can read"))
+    return problems
