@@ -18,7 +18,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from adapters.base import Context, Emit
+from adapters.base import Adapter, Context, Emit
 from adapters.registry import protocol
 from gateway import __version__, logs
 from gateway.config.models import Config, DeviceSettings
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 Work: TypeAlias = Callable[[], Awaitable[None]]
 
 _BACKOFF = Backoff()
+_FLUSH_S = 10.0
 
 
 def run(config: Config) -> int:
@@ -65,11 +66,6 @@ async def _run(config: Config) -> int:
         loop.add_signal_handler(number, stop.set)
     await Gateway(config).run(stop)
     return 0
-
-
-def control_socket(config: Config) -> Path:
-    """Where the gateway of this configuration listens."""
-    return Path(config.control.socket or Path(config.database.path).parent / "control.sock")
 
 
 class Gateway:
@@ -103,7 +99,7 @@ class Gateway:
         )
         try:
             with Host(
-                cache_dir=Path(config.wasm.cache_dir or Path(config.database.path).parent / "wasm-cache"),
+                cache_dir=config.wasm_cache_dir,
                 memory_bytes=config.wasm.memory_bytes,
                 batch_ms=config.wasm.batch_ms,
                 metrics=self._metrics,
@@ -134,7 +130,7 @@ class Gateway:
             control = group.create_task(self._supervised("control", self._control().run), name="control")
             uplink = None
             if self._uplink is not None:
-                backoff = Backoff(most_s=config.offline.sync_interval)
+                backoff = Backoff(most_s=config.offline.sync_interval, steady_s=5.0)
                 uplink = group.create_task(self._supervised("uplink", self._uplink.run, backoff), name="uplink")
             devices = [
                 group.create_task(self._supervised(f"device {device.name}", source), name=f"device {device.name}")
@@ -144,21 +140,22 @@ class Gateway:
             await stop.wait()
             log.info("stopping")
             await _end(devices)
-            await spool.flush()
+            await _flush(spool)
             if uplink is not None:
                 await _end([uplink])
             await _end([control])
-            await spool.flush()
+            await _flush(spool)
             await _end([committing])
 
     def _source(self, device: DeviceSettings, host: Host, flow: Flow) -> Work:
-        """What reads this device, to be run under supervision: a fresh adapter each time."""
+        """What reads this device, to be run under supervision."""
         assert self._spool is not None
         speaks = protocol(device.type)
-        head = f"{device.path or self._config.gateway.path}/{device.name}"
         specs = speaks.points(device)
         points = [
-            self._spool.points.intern(f"{head}/{spec.tag}", device=device.name, unit=spec.unit, kind=spec.kind)
+            self._spool.points.intern(
+                self._config.point_path(device, spec.tag), device=device.name, unit=spec.unit, kind=spec.kind
+            )
             for spec in specs
         ]
         chain = build_chain(
@@ -179,15 +176,21 @@ class Gateway:
             facts=facts,
         )
 
+        adapters: list[Adapter] = []
+
         async def read() -> None:
+            # Made at the first attempt, not at start: a library that fails to import costs its device only. Kept for
+            # the next ones: an adapter remembers which tags it has already shown as bad.
+            if not adapters:
+                adapters.append(speaks.create(device, context))
             facts.clear()
-            await speaks.create(device, context).run(emit)
+            await adapters[0].run(emit)
 
         return read
 
     def _control(self) -> ControlServer:
         return ControlServer(
-            control_socket(self._config),
+            self._config.socket_path,
             status=self._status,
             live=self._state_of("control", up="listening", down="closed"),
         )
@@ -214,6 +217,15 @@ class Gateway:
             chains=self._chains,
             facts=self._facts,
         )
+
+
+async def _flush(spool: Spool) -> None:
+    try:
+        async with asyncio.timeout(_FLUSH_S):
+            await spool.flush()
+    except TimeoutError:
+        # The disk refuses. What waits was never accepted: no source was told that it has arrived.
+        log.error("stopping although the spool cannot write: %s", spool.stats.error)
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

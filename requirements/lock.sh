@@ -10,5 +10,6 @@ compile() {
 }
 compile run.txt ../pyproject.toml
 compile demo.txt --extra demo --constraint run.txt ../pyproject.toml
-compile dev.txt --extra demo --constraint demo.txt ../pyproject.toml dev.in
+compile tui.txt --extra tui --extra policy --constraint run.txt ../pyproject.toml
+compile dev.txt --extra demo --extra policy --extra tui --constraint demo.txt --constraint tui.txt ../pyproject.toml dev.in
 compile build.txt --constraint dev.txt build.in

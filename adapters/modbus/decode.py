@@ -1,0 +1,218 @@
+"""From one answer's registers to records, in a few whole-column operations whatever the number of tags.
+
+A decoder is prepared once for a request. It sorts the request's tags into lanes: tags of one type, byte order and
+scaling. For each poll a lane picks all its registers with one prepared `itemgetter`, lets `array` and `memoryview` read
+them as a column of numbers, and writes that column, strided, over a template of records in which point, kind, status
+and flags already stand. There is no Python-level loop over tags, except for bools, strings and scaled tags.
+
+A number that is NaN or infinite is no measurement: its reading is bad (`errors.NOT_FINITE`) and carries no value.
+A string ends at its first NUL; blanks at its end are padding; bytes that are not UTF-8 become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, Final, NamedTuple
+
+from adapters.modbus.errors import NOT_FINITE
+from adapters.modbus.items import Item
+from adapters.modbus.planner import Request
+from gateway.batch import GOOD, NO_VALUE, RECORD, RECORD_BYTES, Flag, Kind
+
+__all__ = ["Decoded", "Decoder", "bad_record"]
+
+_FORMATS: Final = {
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "float32": "f",
+    "float64": "d",
+}
+_COLUMN: Final = {Kind.BOOL: "Q", Kind.U64: "Q", Kind.I64: "q", Kind.F64: "d", Kind.STR: "Q"}
+_SPAN_SHIFT: Final = 32
+_WHOLE_REGISTER: Final = 0xFFFF
+
+
+class Decoded(NamedTuple):
+    """Records of one answer, and how many of them are bad because their float is no number."""
+
+    records: bytearray
+    not_finite: int
+
+
+_Column = Callable[[Sequence[int], bytearray], "array[Any]"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Lane:
+    """Tags that are read in one go: their records in the template, and how their column comes about."""
+
+    format: str
+    values: slice
+    first: int
+    finite: bool
+    column: _Column
+
+
+class Decoder:
+    """Reads the answers to one request.
+
+    Args:
+        request: what is asked.
+        points: number of each tag's point, by `Item.index`.
+    """
+
+    __slots__ = ("_count", "_lanes", "_template")
+
+    def __init__(self, request: Request, points: Sequence[int]) -> None:
+        items = sorted(request.items, key=_lane_key)
+        self._count = len(items)
+        self._template = b"".join(
+            RECORD.pack(0, NO_VALUE, points[item.index], GOOD, item.kind, Flag.GATEWAY_TIME) for item in items
+        )
+        self._lanes: list[_Lane] = []
+        first = 0
+        for _, group in groupby(items, key=_lane_key):
+            lane = list(group)
+            self._lanes.append(_prepare(lane, request.address, first))
+            first += len(lane)
+
+    def decode(self, words: Sequence[int], ts_ns: int, heap: bytearray) -> Decoded:
+        """The records of one answer.
+
+        Args:
+            words: the request's registers, 0 to 65535 each, or its bits.
+            ts_ns: when the answer was received, UTC ns since 1970.
+            heap: where the bytes of strings are appended; spans count from its start.
+        """
+        records = bytearray(self._template)
+        view = memoryview(records)
+        view.cast("q")[0::3] = array("q", (ts_ns,)) * self._count
+        not_finite = 0
+        for lane in self._lanes:
+            column = lane.column(words, heap)
+            if not lane.finite and not math.isfinite(sum(column)):
+                not_finite += _blank_out(column, view.cast("H"), lane.first)
+            view.cast(lane.format)[lane.values] = column  # type: ignore[call-overload]
+        return Decoded(records, not_finite)
+
+
+def bad_record(point: int, status: int, ts_ns: int) -> bytes:
+    """A reading without a value."""
+    return RECORD.pack(ts_ns, NO_VALUE, point, status, Kind.F64, Flag.GATEWAY_TIME)
+
+
+def _lane_key(item: Item) -> tuple[str, bool, bool, bool]:
+    return item.type, item.words_swapped, item.bytes_swapped, item.affine is not None
+
+
+def _prepare(items: list[Item], start: int, first: int) -> _Lane:
+    kind = items[0].kind
+    if kind is Kind.BOOL:
+        column = _bools(items, start)
+    elif kind is Kind.STR:
+        column = _strings(items, start)
+    else:
+        column = _numbers(items, start)
+        if items[0].affine:
+            column = _scaled(column, items)
+    return _Lane(
+        format=_COLUMN[kind],
+        values=slice(1 + 3 * first, 1 + 3 * (first + len(items)), 3),
+        first=first,
+        finite=kind is not Kind.F64,
+        column=column,
+    )
+
+
+def _numbers(items: list[Item], start: int) -> _Column:
+    wire_format = _FORMATS[items[0].type]
+    wide_format = _COLUMN[items[0].kind] if items[0].affine is None else wire_format
+    swap = items[0].bytes_swapped
+    offsets: list[int] = []
+    for item in items:
+        registers = range(item.address - start, item.end - start)
+        # The machine is little-endian: the least significant register has to come first.
+        offsets += registers if item.words_swapped else reversed(registers)
+    pick = _picker(offsets)
+
+    if wire_format == "H" and not swap:
+        return lambda words, _heap: array(wide_format, pick(words))
+
+    def column(words: Sequence[int], _heap: bytearray) -> array[Any]:
+        packed = array("H", pick(words))
+        if swap:
+            packed.byteswap()
+        return array(wide_format, memoryview(packed).cast("B").cast(wire_format).tolist())  # type: ignore[call-overload]
+
+    return column
+
+
+def _scaled(column: _Column, items: list[Item]) -> _Column:
+    affine = [item.affine or (1.0, 0.0) for item in items]
+
+    def scaled(words: Sequence[int], heap: bytearray) -> array[Any]:
+        return array(
+            "d",
+            [value * scale + offset for value, (scale, offset) in zip(column(words, heap), affine, strict=True)],
+        )
+
+    return scaled
+
+
+def _bools(items: list[Item], start: int) -> _Column:
+    pick = _picker([item.address - start for item in items])
+    masks = [_mask(item) for item in items]
+    return lambda words, _heap: array(
+        "Q", [1 if word & mask else 0 for word, mask in zip(pick(words), masks, strict=True)]
+    )
+
+
+def _mask(item: Item) -> int:
+    if item.bit is None:
+        return _WHOLE_REGISTER
+    return 1 << (item.bit ^ 8 if item.bytes_swapped else item.bit)
+
+
+def _strings(items: list[Item], start: int) -> _Column:
+    order = "little" if items[0].bytes_swapped else "big"
+    spans = [(item.address - start, item.end - start, item.length) for item in items]
+
+    def column(words: Sequence[int], heap: bytearray) -> array[Any]:
+        values = array("Q")
+        for begin, end, length in spans:
+            packed = array("H", words[begin:end])
+            if order == "big":
+                packed.byteswap()
+            text = packed.tobytes()[:length].partition(b"\0")[0].decode(errors="replace").rstrip(" ").encode()
+            values.append(len(text) << _SPAN_SHIFT | len(heap))
+            heap += text
+        return values
+
+    return column
+
+
+def _picker(offsets: list[int]) -> Callable[[Sequence[int]], Sequence[int]]:
+    """Picks these positions; a slice where they follow each other, which also gives a sequence for a single one."""
+    if offsets == list(range(offsets[0], offsets[0] + len(offsets))):
+        return itemgetter(slice(offsets[0], offsets[0] + len(offsets)))
+    return itemgetter(*offsets)
+
+
+def _blank_out(column: array[Any], statuses: memoryview, first: int) -> int:
+    """Makes a column's records bad where the float is no number; says how many."""
+    odd = 0
+    for i, value in enumerate(column):
+        if not math.isfinite(value):
+            column[i] = NO_VALUE
+            statuses[(first + i) * (RECORD_BYTES // 2) + 10] = NOT_FINITE.status
+            odd += 1
+    return odd

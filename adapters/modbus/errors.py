@@ -1,0 +1,106 @@
+"""Every way an exchange with a device can fail, and what each Modbus exception means to the gateway.
+
+pymodbus fails in three shapes: it raises, it returns a response that is an error, or its `connect` returns False.
+`transport` turns all of them into one of the three exceptions below; nothing else leaves it.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from gateway.batch import BAD_COMMUNICATION
+
+__all__ = [
+    "EXCEPTIONS",
+    "MALFORMED",
+    "NOT_FINITE",
+    "ExchangeFailed",
+    "Fault",
+    "Reaction",
+    "Refused",
+    "Silent",
+    "Unreachable",
+    "fault_of",
+]
+
+
+class Reaction(Enum):
+    """What to do about a request that was answered, but not with values."""
+
+    SPLIT = "ask for less at once; when nothing can be left out, ask seldom"
+    SELDOM = "ask seldom: the device will not change its mind soon"
+    NEXT_TIME = "ask again in the next cycle: the cause may pass"
+    UNIT_AWAY = "the unit behind the gateway does not answer"
+
+
+class Fault(NamedTuple):
+    """What a refused request means.
+
+    Attributes:
+        cause: label of `Metrics.source_errors`.
+        status: upper half of the StatusCode that its tags' readings carry (OPC 10000-6, A.2).
+        reaction: what the gateway does about it.
+    """
+
+    cause: str
+    status: int
+    reaction: Reaction
+
+
+EXCEPTIONS: Final[dict[int, Fault]] = {
+    # MODBUS Application Protocol V1.1b3, 7                                     OPC UA StatusCode
+    0x01: Fault("illegal_function", 0x803D, Reaction.SELDOM),  # BadNotSupported
+    0x02: Fault("illegal_address", 0x8034, Reaction.SPLIT),  # BadNodeIdUnknown
+    0x03: Fault("illegal_value", 0x803C, Reaction.SPLIT),  # BadOutOfRange: some say so to too many registers
+    0x04: Fault("device_failure", 0x808B, Reaction.NEXT_TIME),  # BadDeviceFailure
+    0x05: Fault("acknowledge", 0x80B2, Reaction.NEXT_TIME),  # BadWaitingForResponse
+    0x06: Fault("device_busy", 0x8004, Reaction.NEXT_TIME),  # BadResourceUnavailable
+    0x08: Fault("memory_parity", 0x808B, Reaction.NEXT_TIME),  # BadDeviceFailure
+    0x0A: Fault("gateway_path", BAD_COMMUNICATION, Reaction.UNIT_AWAY),  # BadCommunicationError
+    0x0B: Fault("gateway_target", BAD_COMMUNICATION, Reaction.UNIT_AWAY),  # BadCommunicationError
+}
+"""Exception codes of the standard. Any other is `unknown_exception`, BadUnexpectedError, asked again next time."""
+
+MALFORMED: Final = Fault("malformed_answer", 0x8007, Reaction.SPLIT)
+"""BadDecodingError: the right frame with the wrong content, such as fewer registers than were asked for."""
+
+NOT_FINITE: Final = Fault("not_finite", 0x808C, Reaction.NEXT_TIME)
+"""BadSensorFailure: the device's float is NaN or infinite, which is how meters say that they have no measurement."""
+
+_UNKNOWN: Final = Fault("unknown_exception", 0x8001, Reaction.NEXT_TIME)
+
+
+def fault_of(exception_code: int) -> Fault:
+    """What this Modbus exception code means."""
+    return EXCEPTIONS.get(exception_code, _UNKNOWN)
+
+
+class ExchangeFailed(Exception):
+    """Base of the ways an exchange can fail. They stay inside this package.
+
+    `cause` is the label of `Metrics.source_errors`.
+    """
+
+    def __init__(self, cause: str, text: str) -> None:
+        self.cause = cause
+        super().__init__(text)
+
+
+class Unreachable(ExchangeFailed):
+    """No TCP connection could be made. The text is the operating system's reason."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("unreachable", text)
+
+
+class Silent(ExchangeFailed):
+    """No answer came (`timeout`, `connection_broken`). The connection is closed, so a late answer finds nobody."""
+
+
+class Refused(ExchangeFailed):
+    """The device answered, but not with the values."""
+
+    def __init__(self, fault: Fault, text: str) -> None:
+        self.fault = fault
+        super().__init__(fault.cause, text)

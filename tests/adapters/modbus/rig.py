@@ -1,0 +1,234 @@
+"""What the Modbus tests stand on: pymodbus's own server, a gateway that can misbehave, and an adapter at work.
+
+Everything is on loopback, on ports that the system chose. Waits poll for a condition; the bound is only there so that a
+test which will never succeed ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymodbus.server import ModbusTcpServer
+from pymodbus.simulator import DataType, SimData, SimDevice
+
+from adapters.base import Context
+from adapters.modbus import PROTOCOL
+from adapters.modbus.settings import ModbusSettings, ModbusTag
+from gateway.batch import Batch, Reading
+from gateway.metrics import Metrics
+
+LOOPBACK = "127.0.0.1"
+WAIT_S = 20
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(WAIT_S):
+        while not condition():  # noqa: ASYNC110 - conditions of many kinds, of servers that raise no event
+            await asyncio.sleep(0.005)
+
+
+def device(
+    unit_id: int = 1,
+    *,
+    holding: dict[int, Sequence[int]] | None = None,
+    input_: dict[int, Sequence[int]] | None = None,
+    coils: Sequence[bool] = (False,) * 16,
+    discrete: Sequence[bool] = (False,) * 16,
+) -> SimDevice:
+    """A device of pymodbus; addresses that are not given are illegal."""
+
+    def registers(blocks: dict[int, Sequence[int]] | None) -> list[SimData]:
+        return [
+            SimData(address, values=list(words), datatype=DataType.REGISTERS)
+            for address, words in (blocks or {60_000: [0]}).items()
+        ]
+
+    return SimDevice(
+        id=unit_id,
+        simdata=(
+            [SimData(0, values=list(coils), datatype=DataType.BITS)],
+            [SimData(0, values=list(discrete), datatype=DataType.BITS)],
+            registers(holding),
+            registers(input_),
+        ),
+    )
+
+
+@dataclass
+class Plc:
+    server: ModbusTcpServer
+    port: int
+    requests: list[tuple[int, int, int, int]] = field(default_factory=list)
+    """Unit, function, address and count of each request."""
+
+    @property
+    def connections(self) -> int:
+        return len(self.server.active_connections)
+
+
+@asynccontextmanager
+async def plc(*devices: SimDevice) -> AsyncIterator[Plc]:
+    requests: list[tuple[int, int, int, int]] = []
+
+    def note(sending: bool, pdu: Any) -> Any:
+        if not sending:
+            requests.append((pdu.dev_id, pdu.function_code, pdu.address, pdu.count))
+        return pdu
+
+    server = ModbusTcpServer(list(devices), address=(LOOPBACK, 0), trace_pdu=note)
+    await server.serve_forever(background=True)
+    try:
+        yield Plc(server, server.transport.sockets[0].getsockname()[1], requests)
+    finally:
+        await server.shutdown()
+        await asyncio.sleep(0)
+
+
+@dataclass
+class Exchange:
+    """One request that a gateway got.
+
+    `reply` sends bytes to the client, `ask` fetches the true answer, `hang_up` closes the client's connection, and
+    `go_away` makes the gateway take no more connections.
+    """
+
+    request: bytes
+    reply: Callable[[bytes], None]
+    hang_up: Callable[[], None]
+    go_away: Callable[[], None]
+    ask: Callable[[], Awaitable[bytes]]
+
+    @property
+    def unit_id(self) -> int:
+        return self.request[6]
+
+    @property
+    def address(self) -> int:
+        return int.from_bytes(self.request[8:10], "big")
+
+    @property
+    def count(self) -> int:
+        return int.from_bytes(self.request[10:12], "big")
+
+    async def forward(self) -> None:
+        self.reply(await self.ask())
+
+    def refuse(self, code: int) -> None:
+        function = self.request[7] | 0x80
+        self.reply(self.request[:4] + b"\x00\x03" + bytes([self.unit_id, function, code]))
+
+
+Script = Callable[[Exchange], Awaitable[None]]
+
+
+@asynccontextmanager
+async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
+    """A Modbus TCP gateway that does with each request what the script says; yields its port."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        up_reader, up_writer = await asyncio.open_connection(LOOPBACK, target_port)
+        try:
+            while True:
+                request = await _frame(reader)
+
+                async def ask(request: bytes = request) -> bytes:
+                    up_writer.write(request)
+                    return await _frame(up_reader)
+
+                await script(Exchange(request, writer.write, writer.close, server.close, ask))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            for end in (writer, up_writer):
+                end.close()
+                with suppress(ConnectionError):
+                    await end.wait_closed()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.get_running_loop().create_task(serve(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(begin, LOOPBACK, 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _frame(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readexactly(6)
+    return head + await reader.readexactly(int.from_bytes(head[4:6], "big"))
+
+
+def settings(port: int, tags: Sequence[ModbusTag], **changes: Any) -> ModbusSettings:
+    values: dict[str, Any] = {"host": LOOPBACK, "interval_s": 0.02, "timeout_s": 5.0, **changes}
+    return ModbusSettings(name="plc", port=port, tags=list(tags), **values)
+
+
+class Inbox:
+    """An `emit` that keeps everything; a test can make it wait."""
+
+    def __init__(self) -> None:
+        self.batches: list[Batch] = []
+        self.open = asyncio.Event()
+        self.open.set()
+
+    async def __call__(self, batch: Batch) -> None:
+        self.batches.append(batch)
+        await self.open.wait()
+
+    def of(self, point: int) -> list[Reading]:
+        return [reading for batch in self.batches for reading in batch if reading.point == point]
+
+    def last(self) -> dict[int, Reading]:
+        return {reading.point: reading for batch in self.batches for reading in batch}
+
+
+class Site:
+    """An adapter, and what it was given. Points are 1, 2, 3 and so on, in the order of the tags."""
+
+    def __init__(self, what: ModbusSettings, *, now_ns: Callable[[], int] = time.time_ns) -> None:
+        assert PROTOCOL.check(what) == []
+        self.inbox = Inbox()
+        self.live: list[bool] = []
+        self.metrics = Metrics()
+        self.context = Context(
+            points=range(1, len(what.tags) + 1), metrics=self.metrics, now_ns=now_ns, live=self.live.append, facts={}
+        )
+        self.adapter = PROTOCOL.create(what, self.context)
+
+    async def run(self) -> None:
+        await self.adapter.run(self.inbox)
+
+    def errors(self, cause: str) -> float:
+        return self.metrics.snapshot().get("tidegate_source_errors_total", {}).get(f"plc,{cause}", 0.0)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[asyncio.Task[None]]:
+        task = asyncio.create_task(self.run())
+        try:
+            yield task
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+
+def words(raw: bytes) -> list[int]:
+    """Registers of bytes as they lie on the wire."""
+    return [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
+
+
+def numbered(count: int, *, step: int = 1, **tag: Any) -> Iterator[ModbusTag]:
+    for i in range(count):
+        yield ModbusTag(name=f"t{i}", address=i * step, **tag)

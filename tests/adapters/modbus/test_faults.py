@@ -1,0 +1,259 @@
+"""Devices and gateways that misbehave."""
+
+import asyncio
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from adapters.modbus import units
+from adapters.modbus.settings import ModbusTag
+from gateway.errors import SourceLost
+from tests.adapters.modbus.rig import Exchange, Site, device, gateway, numbered, plc, settings, until
+
+TWO_UNITS = [ModbusTag(name="a", address=0), ModbusTag(name="b", address=0, unit_id=2)]
+
+
+async def test_one_illegal_address_is_isolated_and_the_others_are_read_in_the_same_cycle() -> None:
+    holding = {0: list(range(50)), 51: list(range(51, 100))}  # 50 is missing
+    async with plc(device(holding=holding)) as server:
+        site = Site(settings(server.port, [*numbered(100)]))
+        async with site.running():
+            await until(lambda: len(site.inbox.batches) >= 5)
+    good = [i for i in range(100) if i != 50]
+    first = {reading.point: reading for reading in site.inbox.batches[0]}
+    assert [first[i + 1].value for i in good] == good
+    assert (first[51].value, first[51].status) == (None, 0x8034)
+    assert len(site.inbox.of(51)) == 1
+    for batch in site.inbox.batches[1:]:
+        assert sorted(batch.values()) == good
+    assert site.errors("illegal_address") == 1
+    assert Counter(server.requests)[1, 3, 50, 1] == 1
+    assert site.context.facts["bad_tag_names"] == ["t50"]
+    assert site.context.facts["requests"] <= 9
+
+
+async def test_registers_of_a_gap_that_do_not_exist_cost_one_refusal() -> None:
+    async with plc(device(holding={0: [1], 10: [2]})) as server:
+        site = Site(settings(server.port, [*numbered(2, step=10)]))
+        async with site.running():
+            await until(lambda: len(site.inbox.batches) >= 5)
+    assert all(batch.values() == [1, 2] for batch in site.inbox.batches)
+    assert site.errors("illegal_address") == 0
+    assert Counter(server.requests)[1, 3, 0, 11] == 1
+
+
+async def test_an_address_that_begins_to_exist_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(units, "RETRY_REFUSED_S", 0.05)
+    exists = False
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.address <= 1 < exchange.address + exchange.count and not exists:
+            exchange.refuse(2)
+        else:
+            await exchange.forward()
+
+    async with plc(device(holding={0: [1, 2]})) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, [*numbered(2)]))
+        async with site.running():
+            await until(lambda: site.errors("illegal_address") >= 3)
+            exists = True
+            await until(lambda: site.inbox.last()[2].value == 2)
+            seen = len(site.inbox.batches)
+            await until(lambda: len(site.inbox.batches) >= seen + 3)
+    assert all(sorted(batch.values()) == [1, 2] for batch in site.inbox.batches[seen:])
+    assert [reading.value for reading in site.inbox.of(2)].count(None) == 1
+
+
+async def test_a_device_that_takes_few_registers_at_once_is_read_nevertheless() -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.count > 32:
+            exchange.refuse(3)
+        else:
+            await exchange.forward()
+
+    async with plc(device(holding={0: list(range(125))})) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, [*numbered(125)]))
+        async with site.running():
+            await until(lambda: len(site.inbox.batches) >= 3)
+    assert all(batch.values() == list(range(125)) for batch in site.inbox.batches)
+    assert site.errors("split") == 3
+
+
+async def test_a_device_that_refuses_everything_is_not_lost() -> None:
+    async with plc(device()) as server:
+        site = Site(settings(server.port, [*numbered(50)]))
+        async with site.running():
+            await until(lambda: site.errors("illegal_address") == 50)
+    assert sorted(site.inbox.last()) == list(range(1, 51))
+    assert sum(len(batch) for batch in site.inbox.batches) == 50
+    assert site.live == []
+
+
+@pytest.mark.parametrize(("code", "cause", "status"), [(4, "device_failure", 0x808B), (6, "device_busy", 0x8004)])
+async def test_a_passing_fault_is_bad_once_and_then_good_again(code: int, cause: str, status: int) -> None:
+    failing = True
+
+    async def script(exchange: Exchange) -> None:
+        if failing and exchange.unit_id == 2:
+            exchange.refuse(code)
+        else:
+            await exchange.forward()
+
+    async with (
+        plc(device(1, holding={0: [11]}), device(2, holding={0: [22]})) as server,
+        gateway(server.port, script) as port,
+    ):
+        site = Site(settings(port, TWO_UNITS))
+        async with site.running():
+            await until(lambda: site.errors(cause) >= 5)
+            failing = False
+            await until(lambda: site.inbox.last()[2].value == 22)
+    assert [(reading.value, reading.status) for reading in site.inbox.of(2)][:2] == [(None, status), (22, 0)]
+    assert all(reading.value == 11 for reading in site.inbox.of(1))
+
+
+async def silent(exchange: Exchange) -> None:
+    """The unit is switched off; the gateway says nothing."""
+
+
+async def says_so(exchange: Exchange) -> None:
+    """The unit is switched off; the gateway says exception 0B."""
+    exchange.refuse(11)
+
+
+async def hangs_up(exchange: Exchange) -> None:
+    """The gateway closes the connection when a unit does not answer."""
+    exchange.hang_up()
+
+
+async def babbles(exchange: Exchange) -> None:
+    """The unit answers with a function that Modbus does not have."""
+    exchange.reply(exchange.request[:4] + b"\x00\x04" + bytes([exchange.unit_id, 0x63, 1, 1]))
+
+
+@pytest.mark.parametrize(
+    ("death", "cause"),
+    [
+        (silent, "timeout"),
+        (says_so, "gateway_target"),
+        (hangs_up, "connection_broken"),
+        (babbles, "connection_broken"),
+    ],
+)
+async def test_a_dead_unit_harms_no_other_and_comes_back(death: Any, cause: str) -> None:
+    dead = True
+
+    async def script(exchange: Exchange) -> None:
+        if dead and exchange.unit_id == 2:
+            await death(exchange)
+        else:
+            await exchange.forward()
+
+    units_ = [device(i, holding={0: [11 * i]}) for i in (1, 2, 3)]
+    tags = [*TWO_UNITS, ModbusTag(name="c", address=0, unit_id=3)]
+    async with plc(*units_) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, tags, timeout_s=0.15))
+        async with site.running() as run:
+            await until(lambda: site.errors(cause) >= 3)
+            assert site.context.facts["silent_units"] == [2]
+            assert [(reading.value, reading.status) for reading in site.inbox.of(2)] == [(None, 0x8005)]
+            # Unit 2 failed three times; the others were read in each cycle, and equally often.
+            assert len(site.inbox.of(1)) >= 3
+            assert len(site.inbox.of(1)) == len(site.inbox.of(3))
+            dead = False
+            await until(lambda: site.inbox.last()[2].value == 22)
+            assert not run.done()
+            await until(lambda: site.context.facts["silent_units"] == [])
+    assert {reading.value for reading in site.inbox.of(1)} == {11}
+    assert {reading.value for reading in site.inbox.of(3)} == {33}
+    assert site.live == [True, False]
+
+
+async def test_when_no_unit_answers_the_source_is_lost() -> None:
+    async with plc(device()) as server, gateway(server.port, silent) as port:
+        site = Site(settings(port, TWO_UNITS, timeout_s=0.05))
+        for _ in range(2):
+            with pytest.raises(
+                SourceLost, match=r"takes the connection, but no unit answers \(asked: 1, 2; waited 0\.05"
+            ):
+                await site.run()
+    assert [(reading.point, reading.status) for batch in site.inbox.batches for reading in batch] == [
+        (1, 0x8005),
+        (2, 0x8005),
+    ]
+
+
+async def test_what_was_read_before_the_loss_is_emitted() -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.unit_id == 1:
+            await exchange.forward()
+        else:
+            exchange.go_away()
+            exchange.hang_up()
+
+    tags = [*TWO_UNITS, ModbusTag(name="c", address=0, unit_id=3)]
+    async with plc(device(1, holding={0: [11]})) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, tags))
+        with pytest.raises(SourceLost, match="no Modbus connection"):
+            await site.run()
+    (batch,) = site.inbox.batches
+    assert [(reading.point, reading.value) for reading in batch] == [(1, 11), (2, None), (1, None), (3, None)]
+
+
+async def test_a_connection_that_is_closed_between_polls_is_dialled_anew() -> None:
+    async def script(exchange: Exchange) -> None:
+        await exchange.forward()
+        exchange.hang_up()
+
+    async with plc(device(holding={0: [7]})) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, [*numbered(1)], interval_s=0.05))
+        async with site.running():
+            await until(lambda: len(site.inbox.batches) >= 5)
+    assert all(batch.values() == [7] for batch in site.inbox.batches)
+
+
+async def test_a_late_answer_is_never_taken_for_the_next_one() -> None:
+    """Unit 1's answer comes while unit 2's is awaited, forged as badly as devices do: as unit 2's, without its id."""
+    late: list[bool] = []
+    withheld: list[tuple[Exchange, bytes]] = []
+
+    async def script(exchange: Exchange) -> None:
+        if exchange.unit_id == 1:
+            withheld.append((exchange, await exchange.ask()))
+            return
+        for old, answer in withheld:
+            forged = b"\x00\x00" + answer[2:6] + bytes([exchange.unit_id]) + answer[7:]
+            old.reply(forged)
+            late.append(True)
+        withheld.clear()
+        await asyncio.sleep(0.05)  # time enough for the late answer to overtake
+        await exchange.forward()
+
+    async with (
+        plc(device(1, holding={0: [11]}), device(2, holding={0: [22]})) as server,
+        gateway(server.port, script) as port,
+    ):
+        site = Site(settings(port, TWO_UNITS, timeout_s=0.2))
+        async with site.running():
+            await until(lambda: len(late) >= 3)
+            seen = len(site.inbox.batches)
+            await until(lambda: len(site.inbox.batches) >= seen + 2)
+    assert {reading.value for reading in site.inbox.of(2)} == {22}
+    assert {reading.value for reading in site.inbox.of(1)} == {None}
+
+
+async def test_an_answer_of_the_wrong_length_is_not_decoded() -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.count == 4:
+            # Three registers for four: right unit, right transaction, wrong content.
+            exchange.reply(exchange.request[:4] + b"\x00\x09" + bytes([exchange.unit_id, 3, 6, 0, 1, 0, 2, 0, 3]))
+        else:
+            await exchange.forward()
+
+    async with plc(device(holding={0: [9, 8, 7, 6]})) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, [*numbered(4)]))
+        async with site.running():
+            await until(lambda: len(site.inbox.batches) >= 3)
+    assert all(batch.values() == [9, 8, 7, 6] for batch in site.inbox.batches)
+    assert site.errors("split") == 1

@@ -1,0 +1,54 @@
+from adapters.modbus.planner import Request, plan_requests
+from adapters.modbus.units import RETRY_REFUSED_S, Unit
+from tests.adapters.modbus.test_planner import item
+
+
+def make(count: int, *, step: int = 1) -> tuple[Unit, list[Request]]:
+    requests = plan_requests([item(i, i * step) for i in range(count)], max_registers=125, max_gap=0)
+    return Unit(1, requests), requests
+
+
+def test_a_refused_request_is_asked_again_only_after_a_while() -> None:
+    unit, (first, second) = make(2, step=2)
+    unit.set_aside(first, now_s=0.0)
+    assert unit.due(1.0) == [second]
+    assert unit.due(RETRY_REFUSED_S) == [second, first]
+    unit.set_aside(first, now_s=RETRY_REFUSED_S)
+    assert unit.due(RETRY_REFUSED_S + 1) == [second]
+    unit.accept(first)
+    assert unit.due(0.0) == [second, first]
+
+
+def test_many_refused_requests_are_retried_a_few_at_a_time() -> None:
+    unit, requests = make(100, step=2)
+    for request in requests:
+        unit.set_aside(request, now_s=0.0)
+    assert len(unit.due(RETRY_REFUSED_S)) == 4
+    assert unit.probe(0.0) is None
+
+
+def test_a_split_request_is_replaced_in_its_place() -> None:
+    unit, (request,) = make(10)
+    pieces = unit.split(request)
+    assert list(unit.asked) == list(pieces)
+    assert len(pieces) == 2
+    unit.set_aside(pieces[0], now_s=0.0)
+    again = unit.split(pieces[0])
+    assert list(unit.asked) == [pieces[1], *again]
+    assert unit.refused == ()
+
+
+def test_failures_are_forgotten_after_a_complete_cycle_only() -> None:
+    unit, (request,) = make(1)
+
+    def silence_s() -> float:
+        unit.fall_silent(now_s=0.0, interval_s=1.0, timeout_s=1.0)
+        assert unit.probe(0.5) is None
+        waits = [s for s in range(100) if unit.probe(s) is request]
+        unit.wake()
+        assert unit.probe(1_000.0) is None
+        return waits[0]
+
+    assert [silence_s() for _ in range(4)] == [1, 2, 4, 8]
+    unit.complete()
+    assert silence_s() == 1

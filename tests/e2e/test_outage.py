@@ -1,0 +1,141 @@
+"""The main job under the conditions it was built for: an outage of the broker, and a crash in the middle of it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE, gateway_config
+from gateway.config.models import DatabaseSettings
+from gateway.demo.broker import Broker
+from gateway.demo.gateway_process import GatewayProcess
+from gateway.demo.ledger import Ledger, Message
+from gateway.demo.plant_process import PlantProcess
+from gateway.demo.subscriber import Subscriber
+from gateway.demo.verdict import Window, unexplained
+from gateway.metrics import Metrics
+from gateway.spool import Spool
+
+TAGS = 500
+"""On each of the two servers: 1,000 in all, beside the machines' own."""
+LIVE_S = 20
+DOWN_BEFORE_KILL_S = 10
+DOWN_AFTER_KILL_S = 10
+AFTER_S = 20
+
+
+class Book(Ledger):
+    """A ledger that also keeps what it needs to say whether each tag's readings came in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: dict[tuple[str, str], list[tuple[int, int, float]]] = defaultdict(list)
+
+    def add(self, message: Message, *, arrived_ms: float) -> bool:
+        new = super().add(message, arrived_ms=arrived_ms)
+        if new:
+            for reading in message.readings:
+                self.times[message.device, reading.tag].append((message.seq, message.part, reading.ts))
+        return new
+
+    def out_of_order(self) -> list[tuple[str, str]]:
+        """Tags whose readings, put in the order of (seq, part), go back in time."""
+        return [
+            tag
+            for tag, times in self.times.items()
+            if any(later < earlier for (_, _, earlier), (_, _, later) in pairwise(sorted(times, key=lambda t: t[:2])))
+        ]
+
+
+async def backlog(gateway: GatewayProcess) -> int:
+    status = await gateway.status()
+    return -1 if status is None else int(status["spool"]["backlog_readings"])
+
+
+async def until(condition, *, within_s: float, what: str) -> None:
+    try:
+        async with asyncio.timeout(within_s):
+            while not await condition():
+                await asyncio.sleep(0.2)
+    except TimeoutError:
+        pytest.fail(f"not within {within_s} s: {what}")
+
+
+@pytest.mark.timeout(240)
+async def test_every_accepted_reading_arrives_once_and_in_order(tmp_path: Path) -> None:
+    book = Book()
+    database = tmp_path / "spool.db"
+    log = tmp_path / "plant.log"
+    async with Broker(folder=tmp_path / "broker") as broker, PlantProcess(log=log, tags=TAGS, rate_hz=1.0) as plant:
+        subscriber = Subscriber(host=broker.host, port=broker.port, topic="tidegate/e2e/data/#", ledger=book)
+        listening = asyncio.create_task(subscriber.run())
+        try:
+            await asyncio.wait_for(subscriber.subscribed.wait(), 20)
+            config = gateway_config(
+                gateway_id="e2e",
+                database=str(database),
+                opcua_url=plant.opcua_url,
+                modbus_port=plant.modbus_port,
+                broker_port=broker.port,
+                tags=TAGS,
+                interval_s=1.0,
+            )
+            async with GatewayProcess(folder=tmp_path, config=config) as gateway:
+
+                async def all_tags_arrive() -> bool:
+                    seen = {device for device, _ in book.last}
+                    return {LOAD_DEVICE, MODBUS_LOAD_DEVICE} <= seen and len(book.last) > 2 * TAGS
+
+                await until(all_tags_arrive, within_s=60, what="readings of all 1,000 tags arrived")
+                await asyncio.sleep(LIVE_S)
+
+                await broker.stop()
+                before = book.received
+                await asyncio.sleep(DOWN_BEFORE_KILL_S)
+                assert await backlog(gateway) > TAGS
+                dead_from_ms = time.time() * 1e3
+                await gateway.kill()
+                await asyncio.sleep(1)
+                await gateway.start()
+                await asyncio.sleep(DOWN_AFTER_KILL_S)
+                assert book.received == before
+
+                # Dead until the restarted gateway has every tag again, seen from the accepted readings' own times below.
+                await broker.start()
+                await asyncio.sleep(AFTER_S)
+
+                async def drained() -> bool:
+                    return 0 <= await backlog(gateway) < 2 * TAGS and book.received > before
+
+                await until(drained, within_s=60, what="the backlog drained")
+                assert await gateway.stop() == 0
+
+            spool = await Spool.open(database, settings=DatabaseSettings(path=str(database)), metrics=Metrics())
+            stats = spool.stats
+            await spool.close()
+
+            async def everything_is_here() -> bool:
+                return book.received >= stats.accepted_readings - stats.backlog_readings
+
+            await until(everything_is_here, within_s=30, what=f"{stats.accepted_readings} readings arrived")
+        finally:
+            listening.cancel()
+            await asyncio.gather(listening, return_exceptions=True)
+
+    assert stats.accepted_readings > 2 * TAGS * (LIVE_S + AFTER_S) / 2
+    assert book.received == stats.accepted_readings - stats.backlog_readings
+    assert sum(stats.dropped.values()) == 0
+    assert book.seq_holes() == []
+    assert book.part_holes() == 0
+    assert book.conflicts == 0
+    assert book.replayed > 2 * TAGS
+    assert book.out_of_order() == []
+    # The plant's own counters go up by one at each change: outside the time in which the gateway was dead, all are here.
+    assert book.counters == TAGS
+    dead = Window(dead_from_ms - 1_000, dead_from_ms + 15_000)
+    assert unexplained((hole for holes in book.counter_holes().values() for hole in holes), [dead]) == 0
