@@ -19,7 +19,8 @@ _QUIET = {
     "asyncua": logging.CRITICAL,
     "pymodbus": logging.CRITICAL,
     "aiosqlite": logging.WARNING,
-    "mqtt": logging.ERROR,
+    # paho logs each failed attempt; we raise it, and supervise tells it once.
+    "mqtt": logging.CRITICAL,
     "uvicorn": logging.WARNING,
 }
 

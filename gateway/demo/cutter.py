@@ -1,0 +1,104 @@
+"""The network between the gateway and the broker: a TCP proxy on loopback that can be cut and mended.
+
+While it is cut, open connections are gone, with all that was on its way in them, and new ones are closed at once. Its
+port stays its own all the time, so that no other program can answer in its place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+__all__ = ["Cutter"]
+
+HOST: Final = "127.0.0.1"
+CHUNK_BYTES: Final = 65_536
+
+
+class Cutter:
+    """Forwards TCP connections to `target_port` on loopback, while it is not cut."""
+
+    def __init__(self, *, target_port: int) -> None:
+        self._target_port = target_port
+        self._server: asyncio.Server | None = None
+        self._connections: set[asyncio.Task[None]] = set()
+        self.is_cut = False
+        self.port = 0
+        """Where to connect to, once started."""
+
+    async def __aenter__(self) -> Cutter:
+        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        await self._drop_all()
+        await self._server.wait_closed()
+
+    async def cut(self) -> None:
+        """Cuts every connection; what is on its way is lost, as in a real network."""
+        self.is_cut = True
+        await self._drop_all()
+
+    def mend(self) -> None:
+        """Lets connections through again."""
+        self.is_cut = False
+
+    async def _drop_all(self) -> None:
+        connections = tuple(self._connections)
+        for connection in connections:
+            connection.cancel()
+        await asyncio.gather(*connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            if not self.is_cut:
+                far_reader, far_writer = await asyncio.open_connection(HOST, self._target_port)
+                await _join(reader, writer, far_reader, far_writer)
+        except asyncio.CancelledError:
+            # The cut itself. The stream server would report a cancelled handler as an error of ours.
+            return
+        except OSError:
+            return  # one side is gone, or nobody listens there: the other side sees its connection closed
+        finally:
+            if self.is_cut:
+                writer.transport.abort()
+            else:
+                writer.close()
+            self._connections.discard(task)
+
+
+async def _join(
+    near_reader: asyncio.StreamReader,
+    near_writer: asyncio.StreamWriter,
+    far_reader: asyncio.StreamReader,
+    far_writer: asyncio.StreamWriter,
+) -> None:
+    """Carries bytes both ways until both ends have said that there will be no more.
+
+    Raises:
+        OSError: an end went away.
+    """
+    pumps = [asyncio.create_task(_pump(near_reader, far_writer)), asyncio.create_task(_pump(far_reader, near_writer))]
+    try:
+        await asyncio.gather(*pumps)
+    except BaseException:
+        far_writer.transport.abort()
+        raise
+    finally:
+        for pump in pumps:
+            pump.cancel()
+        await asyncio.gather(*pumps, return_exceptions=True)
+        far_writer.close()
+
+
+async def _pump(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while chunk := await source.read(CHUNK_BYTES):
+        sink.write(chunk)
+        await sink.drain()
+    sink.write_eof()

@@ -1,0 +1,15 @@
+"""Waiting for a condition, with a generous bound."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+__all__ = ["until"]
+
+
+async def until(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
+    """Returns once the condition holds; TimeoutError when it never does."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what is waited for lives outside this loop
+            await asyncio.sleep(0.01)
