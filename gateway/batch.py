@@ -24,7 +24,8 @@ from __future__ import annotations
 import math
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum, IntFlag
 from typing import Final, NamedTuple, TypeAlias, cast
 
@@ -91,7 +92,7 @@ class Flag(IntFlag):
     """A module computed this reading; no device sent it."""
 
 
-_KINDS: Final = frozenset(int(kind) for kind in Kind)
+_KINDS: Final = bytes(Kind)
 _HEAP_KINDS: Final = (int(Kind.STR), int(Kind.BYTES))
 
 
@@ -142,6 +143,45 @@ class Batch:
         for reading in readings:
             builder.add(*reading)
         return builder.build()
+
+    @classmethod
+    def of_columns(
+        cls,
+        *,
+        ts_ns: Sequence[int],
+        words: bytes,
+        points: Sequence[int],
+        statuses: Sequence[int],
+        kinds: bytes,
+        flags: bytes,
+        heap: bytes = b"",
+    ) -> Batch:
+        """Builds a batch from its columns, all of one length: for hot paths, about 0.2 us a reading.
+
+        Args:
+            ts_ns: source times, UTC ns since 1970.
+            words: the eight value bytes of each record, one after another, as `kinds` says; NO_VALUE where bad.
+            points: numbers in the point table.
+            statuses: upper halves of the StatusCodes.
+            kinds: one byte a reading, see `Kind`.
+            flags: one byte a reading, see `Flag`.
+            heap: what the words of kind STR and BYTES point into.
+
+        Raises:
+            BadBatch: the columns differ in length, or a number does not fit its field.
+        """
+        records = bytearray(len(ts_ns) * RECORD_BYTES)
+        view = memoryview(records)
+        try:
+            view.cast("q")[0::3] = memoryview(array("q", ts_ns))
+            view.cast("Q")[1::3] = memoryview(words).cast("Q")
+            view.cast("I")[4::6] = memoryview(array("I", points))
+            view.cast("H")[10::12] = memoryview(array("H", statuses))
+            view[22::RECORD_BYTES] = kinds
+            view[23::RECORD_BYTES] = flags
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BadBatch(f"columns of {len(ts_ns)} readings do not make a batch: {error}") from None
+        return cls(bytes(records), heap)
 
     def __len__(self) -> int:
         return len(self.records) // RECORD_BYTES
@@ -257,7 +297,7 @@ class Batch:
             BadBatch: they do not.
         """
         kinds = self.kinds()
-        unknown = set(kinds) - _KINDS
+        unknown = set(kinds.translate(None, _KINDS))
         if unknown:
             raise BadBatch(f"records with unknown kinds of value: {sorted(unknown)}")
         if any(kind in kinds for kind in _HEAP_KINDS):

@@ -147,10 +147,10 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
 @cli.command()
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=1, max=86_400),
-    default=60,
+    type=click.FloatRange(min=15, max=86_400),
+    default=45,
     show_default=True,
-    help="Length of the story in seconds; 15 or more is best.",
+    help="Length of the story in seconds.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def demo(*, seconds: float, as_json: bool) -> int:

@@ -25,6 +25,9 @@ class Metrics:
         self.published = self._counter(
             "tidegate_readings_published", "Readings whose messages the broker acknowledged.", "replayed"
         )
+        self.refused = self._counter(
+            "tidegate_messages_refused", "Messages that the broker refused; their rows stay in the spool.", "reason"
+        )
         self.filtered = self._counter(
             "tidegate_readings_filtered", "Readings that a module left out on purpose.", "filter"
         )

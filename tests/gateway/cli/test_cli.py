@@ -121,7 +121,7 @@ def test_a_defect_of_ours_is_not_hidden(file, monkeypatch):
 
 @pytest.mark.parametrize(
     ("args", "seconds", "as_json"),
-    [(["demo"], 60, False), (["demo", "--seconds", "12.5", "--json"], 12.5, True)],
+    [(["demo"], 45, False), (["demo", "--seconds", "15.5", "--json"], 15.5, True)],
 )
 def test_demo(monkeypatch, args, seconds, as_json):
     asked = []

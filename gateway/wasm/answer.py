@@ -1,0 +1,70 @@
+"""Whether what a module answered makes sense for its device, and what it did to the batch. Pure functions."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from gateway.batch import NO_VALUE, Batch, Flag, Kind, is_bad
+from gateway.wasm.failure import GuestFailure
+
+__all__ = ["Change", "weigh"]
+
+_HIGH_STATUS_BYTE: Final = 21
+_RECORD_BYTES: Final = 24
+_NOT_DERIVED: Final = bytes(value for value in range(256) if not value & Flag.DERIVED)
+(_NO_VALUE_BITS,) = struct.unpack("<Q", struct.pack("<d", NO_VALUE))
+
+
+class Change(NamedTuple):
+    """How many readings a module left out, and how many it added."""
+
+    filtered: int
+    derived: int
+
+
+def weigh(before: Batch, after: Batch, known: frozenset[int]) -> Change:
+    """Counts what a module did, and refuses what no module may do.
+
+    Args:
+        before: what it was given.
+        after: what it answered; its layout is checked already.
+        known: numbers of the points that readings of this device may have.
+
+    Raises:
+        GuestFailure: it made up a point, gave a bad reading a value, or added readings that are not marked as derived.
+    """
+    if _point_column(after) != _point_column(before):
+        strangers = set(after.points()) - known
+        if strangers:
+            raise GuestFailure("bad_output", f"it answered with points that are not this device's: {_some(strangers)}")
+    # Bad is a status from 0x8000 on: the top bit of its upper byte, and that bit is all that `isascii` looks at.
+    if not after.records[_HIGH_STATUS_BYTE::_RECORD_BYTES].isascii():
+        _check_bad_readings(after)
+    derived = max(0, _count_derived(after) - _count_derived(before))
+    filtered = len(before) - (len(after) - derived)
+    if filtered < 0:
+        raise GuestFailure("bad_output", f"it added {-filtered} readings without marking them as derived")
+    return Change(filtered, derived)
+
+
+def _check_bad_readings(batch: Batch) -> None:
+    for status, kind, bits, point in zip(
+        batch.statuses(), batch.kinds(), batch.values_u64(), batch.points(), strict=True
+    ):
+        if is_bad(status) and (kind != Kind.F64 or bits != _NO_VALUE_BITS):
+            raise GuestFailure("bad_output", f"it gave a reading of bad quality a value, point {point}")
+
+
+def _count_derived(batch: Batch) -> int:
+    return len(batch.flags().translate(None, _NOT_DERIVED))
+
+
+def _point_column(batch: Batch) -> memoryview:
+    """The point numbers as a view: most answers keep them all, and comparing views costs a tenth of a set."""
+    return memoryview(batch.records).cast("I")[4::6]
+
+
+def _some(numbers: set[int]) -> str:
+    ordered = sorted(numbers)
+    return ", ".join(map(str, ordered[:5])) + (f" and {len(ordered) - 5} more" if len(ordered) > 5 else "")

@@ -1,0 +1,121 @@
+"""The filters of one device, one after the other.
+
+Invariants
+- A batch is never lost to a module. Where one fails, the readings of the points it works on go on as they came to it
+  (`pass`) or are handed back apart (`set_aside`); readings of other points go on either way.
+- A failing filter costs its own instance. The filters after it, and other devices' chains, go on.
+- What a module drops or adds on purpose is counted in `filtered` and `derived`, what it fails on in `filter_failures`.
+- Without filters a batch passes through as the same object.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from fnmatch import translate
+from pathlib import Path, PurePath
+from typing import NamedTuple
+
+from gateway.batch import EMPTY, Batch
+from gateway.config.models import FilterSettings
+from gateway.wasm.failure import GuestFailure
+from gateway.wasm.host import Host
+from gateway.wasm.split import join, split
+from gateway.wasm.stage import BoundFilter, FilterHealth, Stage
+
+__all__ = ["Applied", "Chain", "bind", "build_chain"]
+
+
+class Applied(NamedTuple):
+    """What a chain made of a batch. Both parts together hold every reading that no module left out on purpose."""
+
+    batch: Batch
+    """What goes on; may be empty."""
+    set_aside: Batch | None
+    """Readings that a filter with `on_failure = "set_aside"` failed on, as they came to that filter."""
+
+
+class Chain:
+    """Applies filters to the batches of one device, in order. Used by one caller at a time.
+
+    Args:
+        host: runs the modules.
+        filters: what to apply.
+        device: name of the device, for texts.
+        known: numbers of all the device's points; a module that answers with another has failed.
+    """
+
+    def __init__(self, host: Host, filters: Sequence[BoundFilter], *, device: str, known: frozenset[int]) -> None:
+        self._stages = tuple(Stage(host, bound, device=device, known=known) for bound in filters)
+
+    def __len__(self) -> int:
+        return len(self._stages)
+
+    def start(self, now_ns: int) -> None:
+        """Makes all instances ahead of the first batch. Never fails: what cannot start shows in `health`."""
+        for stage in self._stages:
+            stage.start(now_ns)
+
+    def apply(self, batch: Batch, now_ns: int) -> Applied:
+        """What the filters make of a batch.
+
+        Args:
+            batch: readings of this chain's device.
+            now_ns: UTC ns; decides whether a parked filter is tried again.
+        """
+        aside = EMPTY
+        for stage in self._stages:
+            if not batch:
+                break
+            try:
+                batch = stage.apply(batch, now_ns)
+            except GuestFailure:
+                if stage.on_failure == "set_aside":
+                    batch, held = split(batch, stage.points)
+                    aside = join(aside, held)
+        return Applied(batch, aside or None)
+
+    def health(self, now_ns: int) -> list[FilterHealth]:
+        """The state of each filter at this moment, UTC ns."""
+        return [stage.health(now_ns) for stage in self._stages]
+
+    def close(self) -> None:
+        """Gives all instances' memory back."""
+        for stage in self._stages:
+            stage.close()
+
+
+def bind(
+    settings: Sequence[FilterSettings], *, device: str, points: Sequence[tuple[int, str]], base: Path
+) -> list[BoundFilter]:
+    """The filters that apply to a device, each with its points; one without any is left out.
+
+    Args:
+        settings: all filters of the configuration, in its order.
+        device: name of the device.
+        points: its points, as (number, tag name).
+        base: the config file's folder.
+    """
+    bound: list[BoundFilter] = []
+    for setting in settings:
+        if not _matcher(setting.devices)(device):
+            continue
+        matches = _matcher(setting.tags)
+        mine = tuple(number for number, tag in points if matches(tag))
+        if mine:
+            name = setting.name or PurePath(setting.module).stem
+            bound.append(BoundFilter(name, setting.module, mine, setting.params, setting.on_failure, base))
+    return bound
+
+
+def build_chain(
+    host: Host, settings: Sequence[FilterSettings], *, device: str, points: Sequence[tuple[int, str]], base: Path
+) -> Chain:
+    """The chain of a device; `bind` says what the arguments are."""
+    filters = bind(settings, device=device, points=points, base=base)
+    return Chain(host, filters, device=device, known=frozenset(number for number, _ in points))
+
+
+def _matcher(patterns: Sequence[str]) -> Callable[[str], object]:
+    """Says of a name whether any of the patterns fits it, case and all: `fnmatchcase`, compiled once for many names."""
+    return re.compile("|".join(map(translate, patterns))).match

@@ -1,0 +1,192 @@
+"""The Wasm host: one engine, its limits, its compiled modules and its watchdog, for all filters of a gateway.
+
+A guest gets nothing but its own memory: modules with imports are refused, so there are no files, no network and no
+clock to abuse. What it can still do is take memory, stack and time, and all three are limited here. The address space
+of an instance is reserved at its limit and never moves, so that many instances fit on a box with little of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final
+
+from wasmtime import Config, Engine, FuncType, MemoryType, Module, Store, ValType
+
+from gateway.errors import ModuleError
+from gateway.metrics import Metrics
+from gateway.wasm.cache import ModuleCache, machine_id
+from gateway.wasm.failure import GuestFailure
+from gateway.wasm.manifest import ABI, Manifest, parse_manifest, read_wasm
+from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
+
+__all__ = ["PAGE_BYTES", "Host", "LoadedModule"]
+
+PAGE_BYTES: Final = 65_536
+_STACK_BYTES: Final = 262_144
+"""A thread of Python's has at least 512 KiB, of which the frames below the guest take some."""
+_TABLE_ELEMENTS: Final = 10_000
+_EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
+"""The functions that ABI 1 asks for, with their number of i32 parameters; each gives an i32 back."""
+
+_RULES: Final = 1
+"""To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModule:
+    """A compiled module that has passed every check that needs no instance."""
+
+    manifest: Manifest
+    module: Module
+    source: str
+
+    @property
+    def label(self) -> str:
+        """Name and version, for texts."""
+        return f"{self.manifest.name} {self.manifest.version}"
+
+
+class Host:
+    """Loads modules and makes stores for their instances. A context manager; close it after its chains.
+
+    Args:
+        cache_dir: where compiled modules are kept. None: nowhere.
+        memory_bytes: most memory of one instance.
+        batch_ms: longest time one call into a module may take, in milliseconds.
+        metrics: where failures, drops and additions are counted.
+    """
+
+    def __init__(self, *, cache_dir: Path | None, memory_bytes: int, batch_ms: int, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.memory_bytes = memory_bytes
+        self.batch_ms = batch_ms
+        settings = _settings(memory_bytes)
+        self._engine = Engine(_config(settings))
+        self._watchdog = Watchdog(self._engine, limit_s=batch_ms / 1000)
+        rules = f"{settings} {memory_bytes} {ABI} {_EXPORTS} {_RULES}"
+        self._cache = ModuleCache(self._engine, cache_dir, settings=rules, machine=machine_id())
+        self._loaded: dict[str, LoadedModule] = {}
+
+    def __enter__(self) -> Host:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def cache_problem(self) -> str:
+        """Why compiled modules cannot be kept; empty when all is well."""
+        return self._cache.problem
+
+    @property
+    def idle(self) -> bool:
+        """Whether the watchdog sleeps: no call was made lately."""
+        return self._watchdog.asleep
+
+    def load(self, path: Path) -> LoadedModule:
+        """Reads, checks and compiles a module; one that was loaded before is not compiled again.
+
+        Raises:
+            ModuleError: the file cannot be used as a module of this gateway. A `GuestFailure` of cause `memory`: it
+                asks for more memory than an instance may have.
+        """
+        wasm = read_wasm(path)
+        digest = hashlib.sha256(wasm).hexdigest()
+        known = self._loaded.get(digest)
+        if known is not None:
+            return known
+        manifest = parse_manifest(wasm, str(path))
+        try:
+            module = self._cache.module(wasm, self._check)
+        except GuestFailure as failure:
+            raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
+        except ModuleError as error:
+            raise ModuleError(f"module {path}: {error}") from None
+        loaded = self._loaded[digest] = LoadedModule(manifest, module, str(path))
+        return loaded
+
+    def store(self) -> Store:
+        """A store with this host's limits, for one instance."""
+        store = Store(self._engine)
+        store.set_limits(
+            memory_size=self.memory_bytes, table_elements=_TABLE_ELEMENTS, instances=1, tables=4, memories=1
+        )
+        return store
+
+    def arm(self, store: Store) -> None:
+        """Starts the time of the next call into this store's instance.
+
+        Raises:
+            ModuleError: the host is closed.
+        """
+        self._watchdog.arm()
+        store.set_epoch_deadline(DEADLINE_TICKS)
+
+    def close(self) -> None:
+        """Ends the watchdog and lets the compiled modules go. Chains can no longer be used."""
+        self._watchdog.close()
+        for loaded in self._loaded.values():
+            loaded.module.close()
+        self._loaded.clear()
+        self._engine.close()
+
+    def _check(self, module: Module) -> None:
+        imports = [f"{wanted.module}.{wanted.name}" for wanted in module.imports]
+        if imports:
+            raise ModuleError(
+                f"it imports {', '.join(imports[:5])}, but a module is given nothing by ABI 1. "
+                "Build it freestanding, without WASI (see modules/README.md)"
+            )
+        exports = {export.name: export.type for export in module.exports}
+        memory = exports.get("memory")
+        if not isinstance(memory, MemoryType):
+            raise ModuleError("it exports no memory named 'memory'")
+        needed = memory.limits.min * PAGE_BYTES
+        if needed > self.memory_bytes:
+            raise GuestFailure(
+                "memory",
+                f"it asks for {needed} bytes of memory, an instance may have {self.memory_bytes} (wasm.memory_bytes)",
+            )
+        for name, parameters in _EXPORTS.items():
+            function = exports.get(name)
+            if not isinstance(function, FuncType):
+                raise ModuleError(f"it exports no function '{name}'")
+            if not _takes_i32s(function, parameters, results=1):
+                raise ModuleError(f"its '{name}' must take {parameters} and give back one i32")
+        start = exports.get("_initialize")
+        if start is not None and not (isinstance(start, FuncType) and _takes_i32s(start, 0, results=0)):
+            raise ModuleError("its '_initialize' must be a function that takes nothing and gives nothing back")
+
+
+def _takes_i32s(function: FuncType, parameters: int, *, results: int) -> bool:
+    i32 = ValType.i32()
+    return function.params == [i32] * parameters and function.results == [i32] * results
+
+
+def _settings(memory_bytes: int) -> dict[str, int | bool]:
+    """Every setting that compiled code depends on; the cache's names are made from them too."""
+    return {
+        "epoch_interruption": True,
+        "max_wasm_stack": _STACK_BYTES,
+        "memory_reservation": -(-memory_bytes // PAGE_BYTES) * PAGE_BYTES,
+        "memory_guard_size": PAGE_BYTES,
+        "memory_may_move": False,
+        "native_unwind_info": False,  # for debuggers only, and half of the time that loading takes
+        "parallel_compilation": False,  # the other core belongs to the flow
+        "wasm_threads": False,
+        "wasm_multi_memory": False,
+        "wasm_memory64": False,
+        "wasm_relaxed_simd": False,  # its results differ from processor to processor
+    }
+
+
+def _config(settings: dict[str, int | bool]) -> Config:
+    config = Config()
+    for name, value in settings.items():
+        setattr(config, name, value)
+    return config

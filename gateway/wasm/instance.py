@@ -1,0 +1,196 @@
+"""One live module instance: its start, its parameters, and batches in and out of it (ABI 1, modules/README.md).
+
+Invariants
+- Every call is limited in time; every address and length that the guest gives is checked before it is used.
+- After a `GuestFailure` the instance is not to be used again: its memory may hold anything. Make a new one.
+- A batch that was handed in is never changed, whatever the guest does to its copy.
+
+An instance belongs to one device and is used by one caller at a time.
+"""
+
+from __future__ import annotations
+
+import struct
+from array import array
+from collections.abc import Sequence
+from typing import Final, NoReturn
+
+from wasmtime import Func, Memory, Trap, WasmtimeError
+from wasmtime import Instance as WasmInstance
+
+from gateway.batch import RECORD_BYTES, Batch
+from gateway.errors import BadBatch
+from gateway.wasm.failure import Cause, GuestFailure
+from gateway.wasm.guest import GuestCall, GuestMemory, OutOfBounds, failure_of
+from gateway.wasm.host import PAGE_BYTES, Host, LoadedModule
+from gateway.wasm.manifest import ABI
+
+__all__ = ["Instance", "pack_table"]
+
+_ANSWER: Final = struct.Struct("<IIII")
+_ALIGNMENT: Final = 8
+_UNCHANGED: Final = 0
+_ERRORS: Final[dict[int, tuple[Cause, str]]] = {
+    -1: ("refused", "it failed on its own account"),
+    -2: ("memory", "it ran out of memory"),
+    -3: ("refused", "it does not take these parameters"),
+}
+
+
+def pack_table(points: Sequence[int], values: Sequence[float]) -> bytes:
+    """The table that `tg_configure` reads: per point its number, four zero bytes, and the parameters as f64."""
+    row = struct.pack(f"<II{len(values)}d", 0, 0, *values)
+    table = bytearray(row * len(points))
+    memoryview(table).cast("I")[:: len(row) // 4] = memoryview(array("I", points))
+    return bytes(table)
+
+
+class Instance:
+    """Starts a module and gives it its parameters.
+
+    Args:
+        host: whose limits hold.
+        loaded: the module.
+        points: numbers of the points it works on. Others pass untouched.
+        values: its parameters in the manifest's order, the same for all points.
+
+    Raises:
+        GuestFailure: it does not start, is of another ABI, or refuses its parameters.
+    """
+
+    def __init__(self, host: Host, loaded: LoadedModule, points: Sequence[int], values: Sequence[float]) -> None:
+        self._host = host
+        self._loaded = loaded
+        self._room_bytes = 0
+        self._room_at = 0
+        self._store = host.store()
+        try:
+            self._start()
+            self._configure(points, values)
+        except BaseException:
+            self._store.close()
+            raise
+
+    def close(self) -> None:
+        """Gives the memory back."""
+        self._store.close()
+
+    @property
+    def memory_bytes(self) -> int:
+        """Bytes of memory it has at the moment."""
+        return len(self._memory)
+
+    def process(self, batch: Batch) -> Batch:
+        """What the module makes of a batch; the batch itself where nothing changed.
+
+        The answer keeps the layout, no more: whether it makes sense for this device is `answer.weigh`'s to say.
+
+        Raises:
+            GuestFailure: see `failure.Cause`.
+        """
+        records, heap = batch.records, batch.heap
+        self._reserve(len(records) + len(heap))
+        at = self._room_at
+        try:
+            self._memory.write(at, records)
+            if heap:
+                self._memory.write(at + len(records), heap)
+        except OutOfBounds as error:
+            self._bad(f"the input block it gave is not in its memory: {error}")
+        answer = self._call(self._process, at, len(batch), len(heap))
+        if answer == _UNCHANGED:
+            return batch
+        if answer < 0:
+            self._error(answer, "tg_process")
+        return self._read(answer)
+
+    def _start(self) -> None:
+        store = self._store
+        self._host.arm(store)
+        try:
+            instance = WasmInstance(store, self._loaded.module, [])
+            exports = instance.exports(store)
+            initialize = exports._extern_map.get("_initialize")  # noqa: SLF001
+            if isinstance(initialize, Func):
+                initialize(store)
+        except (Trap, WasmtimeError) as error:
+            self._failed(failure_of(error), "its start")
+        memory = exports["memory"]
+        functions = {name: exports[name] for name in ("tg_abi", "tg_reserve", "tg_configure", "tg_process")}
+        assert isinstance(memory, Memory)  # the host checked the module's exports
+        self._memory = GuestMemory(store, memory)
+        calls = {}
+        for name, function in functions.items():
+            assert isinstance(function, Func)
+            calls[name] = GuestCall(store, function, {"tg_abi": 0, "tg_reserve": 1}.get(name, 3))
+        self._reserve_call, self._configure_call = calls["tg_reserve"], calls["tg_configure"]
+        self._process = calls["tg_process"]
+        abi = self._call(calls["tg_abi"])
+        if abi != ABI:
+            raise GuestFailure("load", f"module {self._loaded.label} speaks ABI {abi}, this gateway speaks ABI {ABI}")
+
+    def _configure(self, points: Sequence[int], values: Sequence[float]) -> None:
+        table = pack_table(points, values)
+        self._reserve(len(table))
+        try:
+            self._memory.write(self._room_at, table)
+        except OutOfBounds as error:
+            self._bad(f"the input block it gave is not in its memory: {error}")
+        answer = self._call(self._configure_call, self._room_at, len(points), len(values))
+        if answer < 0:
+            self._error(answer, "tg_configure")
+
+    def _reserve(self, size: int) -> None:
+        if size <= self._room_bytes:
+            return
+        room = -(-size // PAGE_BYTES) * PAGE_BYTES
+        if room > self._host.memory_bytes:
+            self._too_large(size)
+        at = self._call(self._reserve_call, room)
+        if at <= 0:
+            self._too_large(size)
+        if at % _ALIGNMENT or at + room > len(self._memory):
+            self._bad(f"tg_reserve gave address {at} for {room} bytes, in a memory of {len(self._memory)}")
+        self._room_at, self._room_bytes = at, room
+
+    def _read(self, answer: int) -> Batch:
+        memory = self._memory
+        try:
+            records_at, count, heap_at, heap_bytes = _ANSWER.unpack(memory.read(answer, _ANSWER.size))
+            records = memory.read(records_at, count * RECORD_BYTES)
+            heap = memory.read(heap_at, heap_bytes) if heap_bytes else b""
+        except OutOfBounds as error:
+            self._bad(f"its answer points outside its memory: {error}")
+        try:
+            return Batch(records, heap).check()
+        except BadBatch as error:
+            self._bad(f"its answer is no batch: {error}")
+
+    def _call(self, function: GuestCall, *arguments: int) -> int:
+        self._host.arm(self._store)
+        try:
+            return function(*arguments)
+        except GuestFailure as failure:
+            self._failed(failure, "its work")
+
+    # What went wrong, for people.
+
+    def _failed(self, failure: GuestFailure, doing: str) -> NoReturn:
+        if failure.cause == "timeout":
+            limit_ms = self._host.batch_ms
+            text = f"did not end {doing} within {limit_ms} ms; wasm.batch_ms is the limit"
+        else:
+            text = f"failed at {doing}: {failure}"
+        raise GuestFailure(failure.cause, f"module {self._loaded.label} {text}") from None
+
+    def _error(self, code: int, function: str) -> NoReturn:
+        cause, text = _ERRORS.get(code, ("refused", "an error of its own"))
+        raise GuestFailure(cause, f"module {self._loaded.label}: {function} answered {code}: {text}")
+
+    def _too_large(self, size: int) -> NoReturn:
+        limit = self._host.memory_bytes
+        text = f"has no room for {size} bytes at once; wasm.memory_bytes is {limit}"
+        raise GuestFailure("memory", f"module {self._loaded.label} {text}")
+
+    def _bad(self, text: str) -> NoReturn:
+        raise GuestFailure("bad_output", f"module {self._loaded.label}: {text}") from None

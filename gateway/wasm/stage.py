@@ -1,0 +1,166 @@
+"""One filter at work on one device: its instance, its circuit breaker, its health.
+
+The instance is made when it is first needed, and anew after each failure; until then, and while the breaker has it
+parked, the filter fails without being called. A file that is missing or cannot be used is a failure like any other: the
+gateway runs on, the policy applies, status shows why, and a file that comes back is taken up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from gateway.batch import Batch
+from gateway.errors import ModuleError
+from gateway.wasm.answer import weigh
+from gateway.wasm.breaker import Breaker
+from gateway.wasm.failure import GuestFailure
+from gateway.wasm.host import Host
+from gateway.wasm.instance import Instance
+from gateway.wasm.library import resolve
+from gateway.wasm.manifest import resolve_params
+
+__all__ = ["BoundFilter", "FilterHealth", "Stage"]
+
+
+@dataclass(frozen=True, slots=True)
+class BoundFilter:
+    """A filter of the configuration, bound to the points of one device.
+
+    Attributes:
+        name: in logs, metrics and status.
+        module: a built-in name or a path.
+        points: numbers of the points it works on.
+        params: the module's parameters by name, the same for all its points.
+        on_failure: what becomes of these points' readings when the module fails on them.
+        base: the folder that a relative module path starts from.
+    """
+
+    name: str
+    module: str
+    points: tuple[int, ...]
+    params: Mapping[str, Any] = field(default_factory=dict)
+    on_failure: Literal["pass", "set_aside"] = "pass"
+    base: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
+class FilterHealth:
+    """What status shows of one filter on one device.
+
+    Attributes:
+        name: the filter's.
+        module: its module, with the version once that is known.
+        state: `idle` before its first work, `working`, `failing` after a failure, `parked` while it is not called.
+        failures: failures since the start.
+        last_error: text of the latest one; empty where there was none.
+        parked_until_ns: UTC ns; None where it is not parked.
+    """
+
+    name: str
+    module: str
+    state: Literal["idle", "working", "failing", "parked"]
+    failures: int
+    last_error: str
+    parked_until_ns: int | None
+
+
+class Stage:
+    """Applies one filter to the batches of one device.
+
+    Args:
+        host: runs the module.
+        bound: which filter, on which points.
+        device: name of the device, for texts.
+        known: numbers of all the device's points.
+    """
+
+    def __init__(self, host: Host, bound: BoundFilter, *, device: str, known: frozenset[int]) -> None:
+        self.on_failure = bound.on_failure
+        self.points = frozenset(bound.points)
+        self._host = host
+        self._bound = bound
+        self._where = f"filter {bound.name} on device {device}"
+        self._known = known
+        self._label = bound.module
+        self._instance: Instance | None = None
+        self._breaker = Breaker()
+        self._failing = False
+        self._worked = False
+        self._failures = 0
+        self._last_error = ""
+        self._filtered = host.metrics.filtered.labels(bound.name)
+        self._derived = host.metrics.derived.labels(bound.name)
+
+    def start(self, now_ns: int) -> None:
+        """Makes the instance ahead of the first batch. A failure shows in `health` and is tried again later."""
+        if self._instance is None and self._breaker.allows(now_ns):
+            try:
+                self._instance = self._make()
+            except GuestFailure as failure:
+                self._note(failure, now_ns)
+
+    def apply(self, batch: Batch, now_ns: int) -> Batch:
+        """What the filter makes of a batch.
+
+        Raises:
+            GuestFailure: nothing, and the failure is counted and noted already.
+        """
+        try:
+            if not self._breaker.allows(now_ns):
+                raise GuestFailure("parked", self._last_error)
+            if self._instance is None:
+                self._instance = self._make()
+            after = self._instance.process(batch)
+            if after is not batch:
+                change = weigh(batch, after, self._known)
+                self._filtered.inc(change.filtered)
+                self._derived.inc(change.derived)
+        except GuestFailure as failure:
+            self._host.metrics.filter_failures.labels(self._bound.name, failure.cause).inc()
+            if failure.cause != "parked":
+                self._note(failure, now_ns)
+            raise
+        self._breaker.worked()
+        self._failing = False
+        self._worked = True
+        return after
+
+    def health(self, now_ns: int) -> FilterHealth:
+        """The filter's state at this moment, UTC ns."""
+        parked_until_ns = None if self._breaker.allows(now_ns) else self._breaker.parked_until_ns
+        state: Literal["idle", "working", "failing", "parked"]
+        if parked_until_ns is not None:
+            state = "parked"
+        elif self._failing:
+            state = "failing"
+        else:
+            state = "working" if self._worked else "idle"
+        return FilterHealth(self._bound.name, self._label, state, self._failures, self._last_error, parked_until_ns)
+
+    def close(self) -> None:
+        """Gives the instance's memory back; a later batch makes a new one."""
+        if self._instance is not None:
+            self._instance.close()
+            self._instance = None
+
+    def _make(self) -> Instance:
+        bound = self._bound
+        try:
+            loaded = self._host.load(resolve(bound.module, bound.base))
+            values = resolve_params(loaded.manifest, bound.params)
+        except GuestFailure:
+            raise
+        except ModuleError as error:
+            raise GuestFailure("load", str(error)) from None
+        self._label = loaded.label
+        return Instance(self._host, loaded, bound.points, values)
+
+    def _note(self, failure: GuestFailure, now_ns: int) -> None:
+        self.close()
+        self._breaker.failed(now_ns)
+        self._failing = True
+        self._failures += 1
+        self._last_error = f"{self._where}: {failure}"

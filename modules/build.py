@@ -1,0 +1,144 @@
+"""Builds the Wasm modules that ship with the product: `python -m modules.build [--check]`.
+
+Every folder in modules/filters is one module: NAME.c and manifest.toml. The compiler is the pinned `ziglang` wheel, its
+flags stand here, and everything a compiler says about itself or its paths is taken out, so the same sources give the
+same bytes on any machine. The built files are committed: neither a user nor an edge box needs a compiler.
+
+`--check` builds into a temporary folder and fails unless every byte of modules/dist is the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import subprocess  # nosec: runs the pinned compiler on our own sources
+import sys
+import tempfile
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from gateway.errors import ModuleError
+from gateway.wasm.manifest import SECTION, parse_manifest
+from gateway.wasm.sections import with_custom_section
+
+__all__ = ["FLAGS", "build_all", "compile_c", "differences", "main"]
+
+MODULES: Final = Path(__file__).resolve().parent
+DIST: Final = MODULES / "dist"
+SUMS: Final = "SHA256SUMS"
+
+FLAGS: Final = (
+    "-target",
+    "wasm32-freestanding",
+    "-mcpu=generic",
+    "-std=c17",
+    "-O2",
+    "-g0",
+    "-nostdlib",
+    "-ffreestanding",
+    "-fno-ident",
+    "-Wall",
+    "-Wextra",
+    "-Wconversion",
+    "-Werror",
+    "-Isdk",
+    "-Wl,--no-entry",
+    "-Wl,--strip-all",
+    "-Wl,-z,stack-size=16384",
+)
+"""16 KiB of stack are ample for filters without recursion and keep an instance small."""
+
+
+def compile_c(source: Path, out: Path, scratch: Path) -> None:
+    """Compiles one C file to Wasm.
+
+    Args:
+        source: the C file.
+        out: the Wasm file to write.
+        scratch: a folder for the compiler's own caches.
+
+    Raises:
+        ModuleError: the compiler is missing or refuses the source.
+    """
+    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-o", str(out), os.path.relpath(source, MODULES)]
+    caches = {name: str(scratch / name.lower()) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
+    done = subprocess.run(  # noqa: S603 - our own compiler on our own sources, no shell
+        command, cwd=MODULES, env={**os.environ, **caches}, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ModuleError(f"{source.name} does not compile:\n{done.stderr.strip()}")
+
+
+def build_all(out: Path) -> list[Path]:
+    """Builds every filter into `out`, with SHA256SUMS; returns the Wasm files.
+
+    Raises:
+        ModuleError: a source does not compile, or a manifest cannot be used.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch:
+        built = [_build(folder, out, Path(scratch)) for folder in _folders()]
+    sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in built)
+    (out / SUMS).write_text(sums)
+    return built
+
+
+def differences(ours: Path, theirs: Path) -> list[str]:
+    """Names of files that are not the same in both folders, or stand in one only."""
+    names = {path.name for folder in (ours, theirs) for path in folder.iterdir() if not path.name.startswith(".")}
+    return sorted(name for name in names if _content(ours / name) != _content(theirs / name))
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m modules.build", description="Build the Wasm modules.")
+    parser.add_argument("--check", action="store_true", help="fail unless modules/dist is what the sources give")
+    check: bool = parser.parse_args(argv).check
+    try:
+        if check:
+            return _check()
+        for path in build_all(DIST):
+            sys.stdout.write(f"{path.name}: {path.stat().st_size} bytes\n")
+    except ModuleError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def _check() -> int:
+    with tempfile.TemporaryDirectory(prefix="tidegate-check-") as fresh:
+        build_all(Path(fresh))
+        stale = differences(Path(fresh), DIST)
+    if stale:
+        sys.stderr.write(f"modules/dist is not what the sources give: {', '.join(stale)}. Run: make modules\n")
+    return 1 if stale else 0
+
+
+def _folders() -> list[Path]:
+    return sorted(manifest.parent for manifest in (MODULES / "filters").glob("*/manifest.toml"))
+
+
+def _build(folder: Path, out: Path, scratch: Path) -> Path:
+    name = folder.name
+    bare = scratch / f"{name}.wasm"
+    compile_c(folder / f"{name}.c", bare, scratch)
+    described = tomllib.loads((folder / "manifest.toml").read_text())
+    wasm = with_custom_section(bare.read_bytes(), SECTION, msgspec.json.encode(described, order="deterministic"))
+    if parse_manifest(wasm, name).name != name:
+        raise ModuleError(f"modules/filters/{name}/manifest.toml names another module")
+    path = out / f"{name}.wasm"
+    path.write_bytes(wasm)
+    return path
+
+
+def _content(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() else None
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
