@@ -10,13 +10,12 @@ Invariants
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from fnmatch import translate
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from gateway.batch import EMPTY, Batch
+from gateway.config.globs import matches
 from gateway.config.models import FilterSettings
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
@@ -98,10 +97,9 @@ def bind(
     """
     bound: list[BoundFilter] = []
     for setting in settings:
-        if not _matcher(setting.devices)(device):
+        if not matches(setting.devices, device):
             continue
-        matches = _matcher(setting.tags)
-        mine = tuple(number for number, tag in points if matches(tag))
+        mine = tuple(number for number, tag in points if matches(setting.tags, tag))
         if mine:
             name = setting.name or PurePath(setting.module).stem
             bound.append(BoundFilter(name, setting.module, mine, setting.params, setting.on_failure, base))
@@ -114,8 +112,3 @@ def build_chain(
     """The chain of a device; `bind` says what the arguments are."""
     filters = bind(settings, device=device, points=points, base=base)
     return Chain(host, filters, device=device, known=frozenset(number for number, _ in points))
-
-
-def _matcher(patterns: Sequence[str]) -> Callable[[str], object]:
-    """Says of a name whether any of the patterns fits it, case and all: `fnmatchcase`, compiled once for many names."""
-    return re.compile("|".join(map(translate, patterns))).match

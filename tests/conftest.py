@@ -1,0 +1,17 @@
+"""Fixtures for more than one room."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.demo.broker import Broker
+
+
+@pytest.fixture
+async def broker(tmp_path: Path) -> AsyncIterator[Broker]:
+    """A real mosquitto on a free loopback port; keeps its sessions across stop and start."""
+    async with Broker(folder=tmp_path / "broker", kind="mosquitto") as running:
+        yield running
