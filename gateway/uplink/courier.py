@@ -1,0 +1,258 @@
+"""The courier: the traffic of one connection. Live rows first, the backlog beside them, acknowledgements back.
+
+Invariants
+- A row is acknowledged to the spool when, and only when, the broker has acknowledged each of its messages.
+- A row is under way at most once per connection. After it, everything unacknowledged is backlog for the next courier:
+  nothing here outlives the connection.
+- A refused row is neither acknowledged nor lost: it stays in the spool and is tried again (see `holds`).
+
+The only tasks are those of `run`; answers arrive as calls.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.metrics import Metrics
+from gateway.uplink.backlog import BacklogReader
+from gateway.uplink.contract import Format, LiveRow, Message, Row, Spool
+from gateway.uplink.coverage import Coverage
+from gateway.uplink.holds import Holds
+from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES
+from gateway.uplink.live import LiveQueue
+from gateway.uplink.session import Session
+from gateway.uplink.troubles import reason_name
+from gateway.uplink.window import Delivery, Flight, Window
+
+__all__ = ["Courier"]
+
+_REFUSED: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
+_BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
+SILENCE_S: Final = 60.0
+
+
+class Courier:
+    """Carries rows over one open session.
+
+    Args:
+        session: connected.
+        fmt: turns rows into messages.
+        spool: where the backlog is, and who takes acknowledgements.
+        last: the highest row number offered before this connection; None when none was.
+        max_live_readings: bound of the live queue.
+        replay_rate: most backlog readings a second.
+        holds: devices that the broker refuses.
+        metrics: `published`, `latency_s` and `refused` are counted.
+        now_ns: UTC nanoseconds since 1970.
+        clock: seconds of a steady clock.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        fmt: Format,
+        spool: Spool,
+        last: int | None,
+        max_live_readings: int,
+        replay_rate: int,
+        holds: Holds,
+        metrics: Metrics,
+        now_ns: Callable[[], int],
+        clock: Callable[[], float],
+    ) -> None:
+        self._session = session
+        self._format = fmt
+        self._spool = spool
+        self._metrics = metrics
+        self._now_ns = now_ns
+        self._clock = clock
+        self._window = Window(session.window)
+        self._live = LiveQueue(max_live_readings)
+        self._holds = holds
+        self._coverage = Coverage(last)
+        self._work = asyncio.Event()
+        self._quiet = asyncio.Event()
+        self._backlog = BacklogReader(
+            spool,
+            coverage=self._coverage,
+            holds=self._holds,
+            rate=replay_rate,
+            clock=clock,
+            wake_sender=self._work.set,
+        )
+        self._sending: dict[bool, Delivery | None] = {False: None, True: None}
+        self._published = {replayed: metrics.published.labels(str(replayed).lower()) for replayed in (False, True)}
+        self._too_large_rows = 0
+
+    def offer(self, row: LiveRow) -> None:
+        """Takes a row that was just committed, or leaves it to the backlog reader."""
+        if not self._coverage.offered(row.seq):
+            return
+        if self._live.offer(row):
+            self._coverage.own(row.seq)
+            self._quiet.clear()
+            self._work.set()
+        else:
+            self._coverage.missed(row.seq)
+        if self._coverage.due or self._coverage.suspicious:
+            self._backlog.wake()
+
+    async def run(self) -> None:
+        """Works until the connection is lost.
+
+        Raises:
+            UplinkError: it was lost.
+            SpoolError: the backlog cannot be read.
+        """
+        await _until_one_ends(
+            lost=self._session.lost(), send=self._send(), backlog=self._backlog.run(), silence=self._watch()
+        )
+
+    async def quiet(self) -> None:
+        """Waits until no live row waits and nothing is in flight."""
+        self._note_quiet()
+        await self._quiet.wait()
+
+    async def landed(self) -> None:
+        """Waits until what is in flight is answered; for the end, when `run` no longer sends."""
+        while len(self._window):
+            self._work.clear()
+            await self._work.wait()
+        for delivery in tuple(self._sending.values()):
+            # A row all of whose parts were answered has told nobody so until it is asked for one more.
+            if delivery is not None and delivery.next_message() is None:
+                self._settle(delivery)
+
+    def answered(self, packet_id: int, reason: ReasonCode) -> None:
+        """Takes a PUBACK."""
+        flight = self._window.answered(packet_id)
+        if flight is None:
+            return
+        delivery = flight.delivery
+        delivery.in_flight -= 1
+        if reason.value >= _REFUSED:
+            self._refused(delivery, reason_name(reason.value, str(reason)))
+        elif not delivery.replayed:
+            self._metrics.latency_s.observe(max(0, self._now_ns() - flight.message.newest_ns) / 1e9)
+        self._settle(delivery)
+        self._work.set()
+        self._note_quiet()
+
+    def status(self) -> dict[str, Any]:
+        """What the control socket shows of this connection."""
+        return {
+            "in_flight": len(self._window),
+            "window": self._window.size,
+            "live_rows": len(self._live),
+            "live_readings": self._live.readings,
+            "backlog": {"cursor": self._coverage.cursor, "upto": self._coverage.upto, "due": self._coverage.due},
+            "refused": self._holds.reasons(),
+            "too_large_rows": self._too_large_rows,
+            "status_topic": self._session.status_trouble,
+        }
+
+    async def _send(self) -> None:
+        encoded = 0
+        while True:
+            self._work.clear()
+            while (step := self._next()) is not None:
+                delivery, message = step
+                encoded += message.readings
+                self._hand_over(delivery, message)
+                if encoded >= _BREATH_READINGS:
+                    encoded = 0
+                    await asyncio.sleep(0)
+            self._note_quiet()
+            await self._work.wait()
+
+    async def _watch(self) -> None:
+        """A broker that answers pings but acknowledges nothing would hold the window for ever."""
+        while True:
+            await asyncio.sleep(SILENCE_S / 4)
+            oldest_s = self._window.oldest_s
+            if oldest_s is not None and self._clock() - oldest_s > SILENCE_S:
+                raise self._session.silent(self._clock() - oldest_s)
+
+    def _next(self) -> tuple[Delivery, Message] | None:
+        for replayed in (False, True):
+            while self._window.has_room(replayed=replayed):
+                delivery = self._sending[replayed] or self._start(replayed=replayed)
+                if delivery is None:
+                    break
+                message = delivery.next_message()
+                if message is not None:
+                    self._sending[replayed] = delivery
+                    return delivery, message
+                self._sending[replayed] = None
+                self._settle(delivery)
+        return None
+
+    def _start(self, *, replayed: bool) -> Delivery | None:
+        while True:
+            row: Row | None = self._backlog.take() if replayed else self._live.take()
+            if row is None:
+                return None
+            if row.device not in self._holds:
+                return Delivery(row, replayed=replayed, messages=self._format.messages(row, replayed=replayed))
+            self._coverage.hold(row.seq)
+            self._backlog.wake()
+
+    def _hand_over(self, delivery: Delivery, message: Message) -> None:
+        maximum_bytes = self._session.maximum_packet_bytes
+        packet_bytes = len(message.payload) + len(message.topic.encode()) + PACKET_OVERHEAD_BYTES
+        if maximum_bytes is not None and packet_bytes > maximum_bytes:
+            # To send it would end the connection (MQTT 5, 3.1.2.11.4), and the next one the same way.
+            self._metrics.refused.labels("too large for the broker").inc()
+            self._too_large_rows += not delivery.too_large
+            delivery.refused = delivery.too_large = True
+            self._settle(delivery)
+            return
+        packet_id = self._session.send(message.topic, message.payload)
+        delivery.in_flight += 1
+        self._window.sent(packet_id, Flight(delivery, message, self._clock()))
+
+    def _refused(self, delivery: Delivery, reason: str) -> None:
+        delivery.refused = True
+        self._metrics.refused.labels(reason).inc()
+        self._holds.refused(delivery.row.device, reason=reason, now_s=self._clock())
+
+    def _settle(self, delivery: Delivery) -> None:
+        if not delivery.settled:
+            return
+        if self._sending[delivery.replayed] is delivery:
+            self._sending[delivery.replayed] = None
+        seq = delivery.row.seq
+        if not delivery.refused:
+            self._spool.ack((seq,))
+            self._coverage.settle(seq)
+            self._published[delivery.replayed].inc(len(delivery.row.batch))
+            self._holds.accepted(delivery.row.device)
+        elif delivery.too_large:
+            self._coverage.settle(seq)
+        else:
+            self._coverage.hold(seq)
+            self._backlog.wake()
+
+    def _note_quiet(self) -> None:
+        if not len(self._window) and not len(self._live) and not any(self._sending.values()):
+            self._quiet.set()
+        else:
+            self._quiet.clear()
+
+
+async def _until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
+    """Runs these together until the first ends; then ends the others, and raises what the first raised."""
+    tasks = [asyncio.create_task(work, name=f"uplink {name}") for name, work in works.items()]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        # Several may have failed of one cause; the order of `works` says which one tells it best.
+        next(task for task in tasks if task in done).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,131 @@
+"""The JSON payload: rows to messages. Pure.
+
+    {"gateway", "device", "seq", "part", "replayed", "readings": [{"tag", "ts", "value", "quality"}, ...]}
+
+- `ts` is milliseconds since 1970, a whole number where the time is one, else a fraction to the nearest double
+  (0.25 us at today's dates). `value` is null where the quality is bad or the number is not finite; 64-bit integers are
+  written in full; bytes are base64.
+- A message with more than the limit is cut. Parts are numbered from 0, hold the readings in their order, are never
+  empty, and a single reading beyond the limit still goes, alone. Where a batch is cut depends on the batch, the names
+  and the limit, not on `replayed`: receivers drop duplicates by (seq, part), and a second attempt whose parts began
+  elsewhere would lose readings there.
+
+Whole columns are encoded at once; per reading there is one small struct and no Python statement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import repeat
+from typing import Final
+
+from msgspec import Raw, Struct
+from msgspec.json import Encoder
+
+from gateway.batch import Batch, Value, quality
+from gateway.points import PointTable
+from gateway.uplink.contract import Message, Row
+from gateway.uplink.topics import Topics
+
+__all__ = ["PACKET_OVERHEAD_BYTES", "JsonFormat"]
+
+PACKET_OVERHEAD_BYTES: Final = 16
+"""Most that MQTT adds to topic and payload of a PUBLISH (fixed header, lengths, packet id, no properties)."""
+
+_NS_PER_MS: Final = 1_000_000
+_GUESS_BYTES: Final = 80  # a usual reading; the cut starts from this and corrects itself
+_WIDEST_PART: Final = 999_999_999
+_QUALITY: Final = tuple(quality(top << 14) for top in range(4))
+
+
+class _Reading(Struct, gc=False):
+    tag: str
+    ts: int | float
+    value: Value
+    quality: str
+
+
+class _Payload(Struct, gc=False):
+    gateway: str
+    device: str
+    seq: int
+    part: int
+    replayed: bool
+    readings: Raw
+
+
+class JsonFormat:
+    """Encodes rows as JSON.
+
+    Args:
+        gateway_id: name of this gateway.
+        topics: where messages go.
+        points: names of the tags.
+        max_payload_bytes: payloads are cut to this.
+        max_packet_bytes: the broker's own limit on a whole packet, where it told one.
+    """
+
+    def __init__(
+        self,
+        *,
+        gateway_id: str,
+        topics: Topics,
+        points: PointTable,
+        max_payload_bytes: int,
+        max_packet_bytes: int | None = None,
+    ) -> None:
+        self._gateway_id = gateway_id
+        self._topics = topics
+        self._points = points
+        self._max_payload_bytes = max_payload_bytes
+        self._max_packet_bytes = max_packet_bytes
+        self._encode = Encoder().encode
+        self._tags: dict[int, str] = {}
+
+    def messages(self, row: Row, *, replayed: bool) -> Iterator[Message]:
+        """The row's messages; see `Format.messages`."""
+        topic = self._topics.data(row.device)
+        times_ns = row.batch.ts_ns()
+        payload = _Payload(self._gateway_id, row.device, row.seq, _WIDEST_PART, False, Raw(b"[]"))
+        room = self._limit_bytes(topic) - len(self._encode(payload)) + 2
+        payload.replayed = replayed
+        start = 0
+        for payload.part, (stop, body) in enumerate(self._cut(self._readings(row.batch), room)):
+            payload.readings = Raw(body)
+            yield Message(topic, self._encode(payload), stop - start, max(times_ns[start:stop]))
+            start = stop
+
+    def _limit_bytes(self, topic: str) -> int:
+        if self._max_packet_bytes is None:
+            return self._max_payload_bytes
+        return min(self._max_payload_bytes, self._max_packet_bytes - PACKET_OVERHEAD_BYTES - len(topic.encode()))
+
+    def _cut(self, readings: list[_Reading], room: int) -> Iterator[tuple[int, bytes]]:
+        """Encoded runs of readings, each with the index it stops before; longer than `room` bytes only when alone."""
+        start = 0
+        count = max(1, room // _GUESS_BYTES)
+        while start < len(readings):
+            part = readings[start : start + count]
+            body = self._encode(part)
+            # A little less than what would fit by the average, so that an even batch is not encoded twice.
+            fitting = max(1, len(part) * room * 19 // (len(body) * 20))
+            if len(body) > room and len(part) > 1:
+                count = min(fitting, len(part) - 1)
+                continue
+            start += len(part)
+            yield start, body
+            count = fitting
+
+    def _readings(self, batch: Batch) -> list[_Reading]:
+        statuses = batch.statuses()
+        qualities: Iterable[str] = [_QUALITY[status >> 14] for status in statuses] if any(statuses) else repeat("good")
+        times = [ns / _NS_PER_MS if ns % _NS_PER_MS else ns // _NS_PER_MS for ns in batch.ts_ns()]
+        return list(map(_Reading, self._tags_of(batch.points()), times, batch.values(), qualities))
+
+    def _tags_of(self, numbers: list[int]) -> list[str]:
+        tags = self._tags
+        try:
+            return [tags[number] for number in numbers]
+        except KeyError:
+            tags.update((number, self._points[number].tag) for number in set(numbers) - tags.keys())
+            return [tags[number] for number in numbers]

@@ -1,0 +1,201 @@
+"""The session: one connection to the broker, its status topic and its will.
+
+Invariants
+- The status topic is retained: `online` once connected; `offline` at a clean end, from us; else `offline` from the
+  broker, which holds it as our will. A clean disconnect takes the will back.
+- Each failure is an `UplinkError` that names the broker and says what came back.
+- After `close` there is no socket and no task, whatever happened before.
+
+It carries messages and knows neither rows nor formats. It does not retry.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import aiomqtt
+from aiomqtt import ProtocolVersion, Will
+from msgspec import json
+from paho.mqtt.reasoncodes import ReasonCode
+
+from gateway.config.models import UplinkSettings
+from gateway.errors import UplinkError
+from gateway.uplink.client import Answer, MqttClient
+from gateway.uplink.tls import tls_context
+from gateway.uplink.topics import Topics
+from gateway.uplink.troubles import connect_trouble, lost_trouble, reason_name
+
+__all__ = ["CONNECT_S", "Session", "broker_name"]
+
+CONNECT_S: Final = 10.0
+"""Longest time for TCP, TLS and the broker's CONNACK together."""
+_STATUS_S: Final = 5.0
+_REFUSED: Final = 0x80
+_PLAIN_PORT: Final = 1883
+_TLS_PORT: Final = 8883
+
+
+def _port(settings: UplinkSettings) -> int:
+    return settings.port or (_PLAIN_PORT if settings.tls is None else _TLS_PORT)
+
+
+def broker_name(settings: UplinkSettings) -> str:
+    """The broker as people write it: host:port."""
+    return f"{settings.host}:{_port(settings)}"
+
+
+class Session:
+    """One connection.
+
+    Args:
+        settings: the broker and how to speak to it.
+        gateway_id: name of this gateway, for the client id and the status.
+        version: version of this gateway, for the status.
+        topics: where the status goes.
+        now_ns: UTC nanoseconds since 1970.
+        on_answer: called with packet id and reason of each PUBACK to a `send`.
+    """
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        *,
+        gateway_id: str,
+        version: str,
+        topics: Topics,
+        now_ns: Callable[[], int],
+        on_answer: Answer,
+    ) -> None:
+        self._settings = settings
+        self._gateway_id = gateway_id
+        self._version = version
+        self._topics = topics
+        self._now_ns = now_ns
+        self._on_answer = on_answer
+        self._statuses: dict[int, asyncio.Future[ReasonCode]] = {}
+        self._client: MqttClient | None = None
+        self.status_trouble: str | None = None
+        """Why the broker does not take our status, where it does not."""
+
+    async def open(self) -> None:
+        """Connects and publishes `online`.
+
+        Raises:
+            UplinkError: the broker cannot be reached, refused us, or went away.
+        """
+        settings = self._settings
+        self._client = MqttClient(
+            settings.host,
+            _port(settings),
+            tls=None if settings.tls is None else tls_context(settings.tls),
+            on_answer=self._answered,
+            identifier=settings.client_id or f"tidegate-{self._gateway_id}",
+            protocol=ProtocolVersion.V5 if settings.protocol == "5" else ProtocolVersion.V311,
+            username=settings.username,
+            password=settings.password,
+            keepalive_s=settings.keepalive,
+            will=Will(self._topics.status, self._status("offline", since_ns=None), qos=1, retain=True),
+        )
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                await self._client.connect()
+        except (OSError, aiomqtt.MqttError) as error:
+            raise self._error(connect_trouble(error, host=settings.host, timeout_s=CONNECT_S)) from None
+        await self._say("online")
+
+    @property
+    def window(self) -> int:
+        """Most messages in flight: what the settings say, or less where the broker said so."""
+        told = None if self._client is None else self._client.receive_maximum
+        return self._settings.window if told is None else min(self._settings.window, told)
+
+    @property
+    def maximum_packet_bytes(self) -> int | None:
+        """The largest packet the broker takes, where it told."""
+        return None if self._client is None else self._client.maximum_packet_bytes
+
+    def send(self, topic: str, payload: bytes, *, retain: bool = False) -> int:
+        """Hands a message over at QoS 1 and returns its packet id; the answer comes to `on_answer`.
+
+        Raises:
+            UplinkError: the connection is gone.
+        """
+        assert self._client is not None
+        try:
+            return self._client.send(topic, payload, retain=retain)
+        except aiomqtt.MqttError as error:
+            raise self._error(lost_trouble(error)) from None
+
+    async def lost(self) -> None:
+        """Waits until the connection is gone.
+
+        Raises:
+            UplinkError: always, and says why.
+        """
+        assert self._client is not None
+        raise self._error(lost_trouble(await self._client.lost()))
+
+    def silent(self, waited_s: float) -> UplinkError:
+        """The error of a broker that keeps the connection and answers nothing."""
+        return self._error(f"it has not acknowledged a message for {waited_s:.0f} s. Is it overloaded or out of disk?")
+
+    async def leave(self, timeout_s: float) -> None:
+        """Says `offline` and disconnects cleanly; gives up quietly at the time-out, and then the will speaks."""
+        if self._client is None:
+            return
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._say("offline")
+                await self._client.disconnect()
+        except (TimeoutError, UplinkError):
+            return
+
+    async def close(self) -> None:
+        """Ends the connection at once. May be called at any time."""
+        if self._client is not None:
+            await self._client.shut()
+
+    async def _say(self, state: str) -> None:
+        """Publishes a status and waits for its answer.
+
+        Raises:
+            UplinkError: the connection went away, or no answer came.
+        """
+        packet_id = self.send(self._topics.status, self._status(state, since_ns=self._now_ns()), retain=True)
+        answer = self._statuses[packet_id] = asyncio.get_running_loop().create_future()
+        assert self._client is not None
+        gone = asyncio.ensure_future(self._client.lost())
+        try:
+            await asyncio.wait((answer, gone), timeout=_STATUS_S, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise self._error(lost_trouble(gone.result())) if gone.done() else self.silent(_STATUS_S)
+        finally:
+            del self._statuses[packet_id]
+            gone.cancel()
+            await asyncio.gather(gone, return_exceptions=True)
+        reason = answer.result()
+        refused = reason.value >= _REFUSED
+        self.status_trouble = f"{self._topics.status}: {reason_name(reason.value, str(reason))}" if refused else None
+
+    def _answered(self, packet_id: int, reason: ReasonCode) -> None:
+        status = self._statuses.get(packet_id)
+        if status is None:
+            self._on_answer(packet_id, reason)
+        elif not status.done():
+            status.set_result(reason)
+
+    def _status(self, state: str, *, since_ns: int | None) -> bytes:
+        return json.encode(
+            {
+                "state": state,
+                "gateway": self._gateway_id,
+                "version": self._version,
+                # Nobody knows beforehand when a will is due: the broker's own time of publishing tells.
+                "since": None if since_ns is None else since_ns // 1_000_000,
+            }
+        )
+
+    def _error(self, text: str) -> UplinkError:
+        return UplinkError(f"MQTT broker {broker_name(self._settings)}: {text}")
