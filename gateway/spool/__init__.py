@@ -1,1 +1,31 @@
-"""The spool: readings that were accepted stay here until the broker has acknowledged them."""
+"""The spool: readings that were accepted stay here until the broker has acknowledged them.
+
+Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: number, time of acceptance, count of
+readings, payload bytes, codec, checksum, device, blob (`codec.py`). Beside them: the point table, rows set aside, the
+totals (kept by triggers), readings dropped by cause. PATH.lock keeps a second process out; PATH.corrupt-TIME is a file
+that was found damaged.
+
+Invariants
+- A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,
+  not after deletion, not after a restart. A fresh file starts at the time in microseconds since 1970 (or above the
+  damaged file it replaces), so that its numbers also lie above those of a file that is gone.
+- A batch is on disk (synchronous=FULL) before `append` returns, and before `pending` shows it.
+- A row is deleted only after `ack`, or when the budget (`max_bytes`) forces it; then its readings are counted as
+  dropped in the transaction that deletes it. The totals change in the transaction that changes the rows.
+- A stored batch never refers to a point that is not stored.
+- A disk that refuses (full, read-only, busy) loses nothing: what waits is tried again, and sources wait with it.
+- One batch that cannot be stored, one row that cannot be read, one file that is damaged: each is taken out of the way
+  and counted; the rest goes on.
+
+Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row that cannot be read; it is kept, set aside),
+`spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`.
+
+It refuses: a file that another process uses, that a newer version made, or that belongs to another program; a file
+system without write-ahead logging. It does not decide what is sent when: that is the uplink's.
+"""
+
+from gateway.spool.rows import Row
+from gateway.spool.stats import SpoolStats
+from gateway.spool.store import Spool
+
+__all__ = ["Row", "Spool", "SpoolStats"]

@@ -1,0 +1,60 @@
+"""How a batch is written into one row's blob, and read back.
+
+A row says in its `codec` column which layout its blob has, so that files with rows of several codecs read right.
+
+    PLAIN   u32 count of records, little-endian; count * 24 bytes of records; the heap
+
+Compression was measured and left out here: zlib at level 1 takes 75 us off a core for 100 readings and saves 40 %.
+
+The checksum is the store's, not the codec's: it covers the blob and the device's name, because SQLite itself checks
+neither once a page has left the write-ahead log, and a reading that a failing flash has changed must not be sent.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from enum import IntEnum
+from typing import Final
+
+from gateway.batch import RECORD_BYTES, Batch
+from gateway.errors import BadBatch
+
+__all__ = ["Codec", "checksum", "decode", "encode"]
+
+_COUNT: Final = struct.Struct("<I")
+
+
+class Codec(IntEnum):
+    """Layouts of a blob. A number is given once and never changes its meaning."""
+
+    PLAIN = 1
+
+
+def encode(batch: Batch) -> tuple[Codec, bytes]:
+    """The blob of a batch, and the codec that made it."""
+    return Codec.PLAIN, b"".join((_COUNT.pack(len(batch)), batch.records, batch.heap))
+
+
+def decode(codec: int, data: bytes, *, readings: int) -> Batch:
+    """The batch in a blob.
+
+    Args:
+        codec: the row's codec.
+        data: the blob.
+        readings: how many readings the row says the blob holds.
+
+    Raises:
+        BadBatch: the codec is not known, or the blob does not hold that many readings.
+    """
+    if codec != Codec.PLAIN:
+        raise BadBatch(f"codec {codec} is not known to this version")
+    end = _COUNT.size + readings * RECORD_BYTES
+    if len(data) < end or _COUNT.unpack_from(data)[0] != readings:
+        raise BadBatch(f"{len(data)} bytes that do not hold {readings} readings")
+    return Batch(data[_COUNT.size : end], data[end:])
+
+
+def checksum(device: bytes, data: bytes) -> int:
+    """CRC-32 over what a row says: who sent it, and what."""
+    return zlib.crc32(data, zlib.crc32(device))

@@ -1,0 +1,161 @@
+"""Group commit: what goes into one transaction, how it is written, and how to learn whether it was.
+
+Everything that waits goes into one transaction: new points, batches, deletions, counts of what was dropped. A `Group`
+is decided before the transaction begins and not changed while it runs, so that after a failure or a cancellation, when
+nobody can say whether the commit still reached the disk, `was_committed` can compare the file with it.
+
+Each call of aiosqlite is a hop to its thread and back, 50 us, so a plain group takes three: insert, totals, commit.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import aiosqlite
+
+from gateway.points import Point
+from gateway.spool.line import Waiting
+from gateway.spool.schema import Totals, read_dropped, read_totals
+
+__all__ = ["Group", "ranges", "retry_after_s", "roll_back", "was_committed", "write"]
+
+FIRST_RETRY_S: Final = 0.1
+LONGEST_RETRY_S: Final = 10.0
+
+_INSERT: Final = (
+    "INSERT INTO batches (seq, at_ns, readings, bytes, codec, checksum, device, data) VALUES (?,?,?,?,?,?,?,?)"
+)
+_MOVE_ASIDE: Final = """
+    INSERT INTO set_aside (seq, at_ns, readings, bytes, codec, checksum, device, data, cause)
+    SELECT seq, at_ns, readings, bytes, codec, checksum, device, data, ? FROM batches WHERE seq = ?
+"""
+_DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
+_DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """What one transaction does.
+
+    Attributes:
+        after_seq: the highest number given before; the stored batches get the ones that follow.
+        taken: how many waiting batches this group answers, from the front of the line.
+        stored: those that are stored, in order.
+        refused: those that are not, for want of room.
+        points: new points.
+        acked: delivered rows to delete.
+        victims: pending rows to delete for want of room.
+        aside_victims: set-aside rows to delete for want of room.
+        unreadable: rows to set aside because they cannot be decoded.
+        lost: readings that this group drops, by cause.
+        dropped: the same causes' counts in the file after this group; absolute, so writing them twice counts once.
+    """
+
+    after_seq: int
+    taken: int = 0
+    stored: Sequence[Waiting] = ()
+    refused: Sequence[Waiting] = ()
+    points: Sequence[Point] = ()
+    acked: Sequence[int] = ()
+    victims: Sequence[int] = ()
+    aside_victims: Sequence[int] = ()
+    unreadable: Sequence[int] = ()
+    lost: Mapping[str, int] = field(default_factory=dict)
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def last_seq(self) -> int:
+        """The highest number given once this group is committed."""
+        return self.after_seq + len(self.stored)
+
+
+async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
+    """Carries out a group as one transaction; the totals after it.
+
+    Raises:
+        sqlite3.Error: it failed. Whether anything reached the disk is for `was_committed` to say, after `roll_back`.
+    """
+    if group.points:
+        await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", group.points)
+    if group.unreadable:
+        await _set_aside(connection, "corrupt", group.unreadable)
+    if group.acked or group.victims:
+        await connection.executemany(_DELETE, ranges([*group.acked, *group.victims]))
+    if group.aside_victims:
+        await connection.executemany(_DELETE_ASIDE, ranges(group.aside_victims))
+    numbered = list(enumerate(group.stored, start=group.after_seq + 1))
+    if numbered:
+        await connection.executemany(
+            _INSERT,
+            [
+                (seq, row.at_ns, row.readings, len(row.data), row.codec, row.checksum, row.device, row.data)
+                for seq, row in numbered
+            ],
+        )
+        aside = [seq for seq, row in numbered if row.set_aside]
+        if aside:
+            await _set_aside(connection, "asked", aside)
+    if group.dropped:
+        await connection.executemany(
+            "INSERT OR REPLACE INTO dropped (cause, readings) VALUES (?, ?)", list(group.dropped.items())
+        )
+    totals = await read_totals(connection)
+    await connection.commit()
+    return totals
+
+
+async def _set_aside(connection: aiosqlite.Connection, cause: str, seqs: Sequence[int]) -> None:
+    await connection.executemany(_MOVE_ASIDE, [(cause, seq) for seq in seqs])
+    await connection.executemany(_DELETE, ranges(seqs))
+
+
+async def was_committed(connection: aiosqlite.Connection, group: Group) -> Totals | None:
+    """The totals when the file shows the whole of `group`, None when it shows nothing of it.
+
+    A group that neither stores nor drops leaves no mark; it is taken as not committed, for deleting again does no harm.
+    """
+    if not group.stored and not group.dropped:
+        return None
+    totals = await read_totals(connection)
+    if totals.last_seq != group.last_seq:
+        return None
+    dropped = await read_dropped(connection)
+    return totals if all(dropped.get(cause) == count for cause, count in group.dropped.items()) else None
+
+
+async def roll_back(connection: aiosqlite.Connection) -> None:
+    """Ends a transaction that failed or was abandoned, and makes room in the log.
+
+    The log can be begun anew once its pages are in the database. On a full disk this is what lets deletions still be
+    written, into blocks that the log owns already.
+    """
+    await connection.rollback()
+    try:
+        await connection.execute_fetchall("PRAGMA wal_checkpoint(RESTART)")
+    except sqlite3.OperationalError:
+        return  # The log only grows a little more; the next commit says whether the disk takes anything.
+
+
+def ranges(seqs: Iterable[int]) -> list[tuple[int, int]]:
+    """Sorted runs of consecutive numbers, each as (first, last): one statement deletes a run."""
+    runs: list[tuple[int, int]] = []
+    for seq in sorted(set(seqs)):
+        if runs and seq == runs[-1][1] + 1:
+            runs[-1] = (runs[-1][0], seq)
+        else:
+            runs.append((seq, seq))
+    return runs
+
+
+def retry_after_s(failures: int, *, jitter: float) -> float:
+    """How long to wait before the next attempt to commit.
+
+    Args:
+        failures: attempts that failed in a row, 1 or more.
+        jitter: 0 to 1; spreads the pause over the upper half of its length.
+    """
+    longest_s = min(LONGEST_RETRY_S, FIRST_RETRY_S * 2.0 ** min(failures - 1, 16))
+    return longest_s * (0.5 + 0.5 * jitter)

@@ -1,0 +1,109 @@
+"""The line of batches that wait for their commit, and its bound.
+
+Order is first come, first stored. The bound is in readings; it is exceeded by at most one batch of each caller that is
+let in, and by the batches of callers that were cancelled while they waited for room: those are in memory anyway, and
+dropping them would lose readings that the device will not give again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from gateway.errors import SpoolError
+
+__all__ = ["Line", "Waiting"]
+
+
+@dataclass(slots=True, eq=False)
+class Waiting:
+    """A batch that waits for its commit, and the caller who waits with it."""
+
+    at_ns: int
+    readings: int
+    codec: int
+    checksum: int
+    device: str
+    data: bytes
+    set_aside: bool
+    stored: asyncio.Future[int]
+
+    def answer(self, seq: int) -> None:
+        """Tells the caller, where one still listens, which number the batch has; 0: it was not stored."""
+        if not self.stored.done():
+            self.stored.set_result(seq)
+
+    def fail(self, error: SpoolError) -> None:
+        """Tells the caller, where one still listens, that the batch was not stored."""
+        if not self.stored.done():
+            self.stored.set_exception(error)
+
+
+class Line:
+    """What waits, oldest first.
+
+    Args:
+        max_readings: from this many on, `enter` waits.
+        wake: called for each batch that enters.
+
+    Attributes:
+        readings: how many wait now.
+        entered: batches that ever entered.
+        left: batches that ever left.
+    """
+
+    def __init__(self, *, max_readings: int, wake: Callable[[], None]) -> None:
+        self.readings = 0
+        self.entered = 0
+        self.left = 0
+        self._max_readings = max_readings
+        self._wake = wake
+        self._room = asyncio.Event()
+        self._waiting: list[Waiting] = []
+        self._closed: SpoolError | None = None
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    async def enter(self, waiting: Waiting) -> None:
+        """Joins the end of the line, once there is room. A cancelled caller's batch joins all the same.
+
+        Raises:
+            SpoolError: the line was closed.
+        """
+        try:
+            while self.readings >= self._max_readings and self._closed is None:
+                self._room.clear()
+                await self._room.wait()
+        except asyncio.CancelledError:
+            if self._closed is None:
+                waiting.stored.cancel()
+                self._join(waiting)
+            raise
+        if self._closed is not None:
+            raise self._closed
+        self._join(waiting)
+
+    def front(self, count: int | None = None) -> list[Waiting]:
+        """The first `count` batches, or all of them."""
+        return self._waiting[:count]
+
+    def leave(self, count: int) -> None:
+        """Lets the first `count` batches go: they were answered."""
+        self.readings -= sum(waiting.readings for waiting in self._waiting[:count])
+        del self._waiting[:count]
+        self.left += count
+        if self.readings < self._max_readings:
+            self._room.set()
+
+    def close(self, error: SpoolError) -> None:
+        """Lets nobody in any more: who waits for room, or comes later, gets `error`."""
+        self._closed = error
+        self._room.set()
+
+    def _join(self, waiting: Waiting) -> None:
+        self._waiting.append(waiting)
+        self.readings += waiting.readings
+        self.entered += 1
+        self._wake()

@@ -1,0 +1,344 @@
+"""The database: its tables, their migrations, and opening it.
+
+Each migration commits together with its number (`user_version`), so a crash leaves it done or not begun. The totals are
+kept by triggers: they change in the transaction that changes the rows, by whatever statement that happens.
+
+Text is read as bytes (`text_factory`): one row whose device name was damaged on disk must not make a whole query fail.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import aiosqlite
+
+from gateway.batch import Kind
+from gateway.errors import SpoolError, TidegateError
+from gateway.points import Point, PointTable
+
+__all__ = [
+    "APPLICATION_ID",
+    "MIGRATIONS",
+    "Damaged",
+    "Database",
+    "Totals",
+    "advice",
+    "is_damage",
+    "open_database",
+    "read_dropped",
+    "read_totals",
+]
+
+APPLICATION_ID: Final = 0x54494445
+"""`TIDE`: how our files are told from another program's SQLite files."""
+
+BUSY_TIMEOUT_S: Final = 2.0
+WAL_PAGES: Final = 2000
+"""Pages (4 KiB) after which the log is worked into the database: enough for a row's pages to be written, freed and
+used again inside the log, and little enough to keep one checkpoint's pause in the tens of milliseconds."""
+
+WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
+CHECKED_FULLY_BYTES: Final = 64 * 1024 * 1024
+"""Files up to this size are read whole at opening (quick_check); larger ones would delay the start by a minute on
+eMMC. Damage that lies deeper shows when its page is read, and is handled then."""
+
+MIGRATIONS: Final = (
+    """
+    PRAGMA application_id = 0x54494445;
+    CREATE TABLE points (
+        number INTEGER PRIMARY KEY,
+        path TEXT NOT NULL,
+        device TEXT NOT NULL,
+        unit TEXT NOT NULL,
+        kind INTEGER
+    );
+    CREATE TABLE batches (
+        seq INTEGER PRIMARY KEY,
+        at_ns INTEGER NOT NULL,
+        readings INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        codec INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE TABLE set_aside (
+        seq INTEGER PRIMARY KEY,
+        at_ns INTEGER NOT NULL,
+        readings INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        codec INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        device TEXT NOT NULL,
+        data BLOB NOT NULL,
+        cause TEXT NOT NULL
+    );
+    CREATE TABLE dropped (cause TEXT PRIMARY KEY, readings INTEGER NOT NULL);
+    CREATE TABLE totals (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        last_seq INTEGER NOT NULL,
+        accepted_batches INTEGER NOT NULL DEFAULT 0,
+        accepted_readings INTEGER NOT NULL DEFAULT 0,
+        batches INTEGER NOT NULL DEFAULT 0,
+        readings INTEGER NOT NULL DEFAULT 0,
+        bytes INTEGER NOT NULL DEFAULT 0,
+        aside_batches INTEGER NOT NULL DEFAULT 0,
+        aside_readings INTEGER NOT NULL DEFAULT 0,
+        aside_bytes INTEGER NOT NULL DEFAULT 0
+    );
+    CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
+        UPDATE totals SET
+            last_seq = NEW.seq,
+            accepted_batches = accepted_batches + 1,
+            accepted_readings = accepted_readings + NEW.readings,
+            batches = batches + 1,
+            readings = readings + NEW.readings,
+            bytes = bytes + NEW.bytes;
+    END;
+    CREATE TRIGGER deleted AFTER DELETE ON batches BEGIN
+        UPDATE totals SET
+            batches = batches - 1,
+            readings = readings - OLD.readings,
+            bytes = bytes - OLD.bytes;
+    END;
+    CREATE TRIGGER aside_kept AFTER INSERT ON set_aside BEGIN
+        UPDATE totals SET
+            aside_batches = aside_batches + 1,
+            aside_readings = aside_readings + NEW.readings,
+            aside_bytes = aside_bytes + NEW.bytes;
+    END;
+    CREATE TRIGGER aside_deleted AFTER DELETE ON set_aside BEGIN
+        UPDATE totals SET
+            aside_batches = aside_batches - 1,
+            aside_readings = aside_readings - OLD.readings,
+            aside_bytes = aside_bytes - OLD.bytes;
+    END;
+    """,
+)
+
+_TOTALS: Final = """
+    SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
+           aside_batches, aside_readings, aside_bytes, (SELECT at_ns FROM batches ORDER BY seq LIMIT 1)
+    FROM totals
+"""
+
+_DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+_ADVICE: Final = {
+    sqlite3.SQLITE_FULL: "Free space on its disk.",
+    sqlite3.SQLITE_READONLY: "Check that its disk is mounted for writing and that the gateway's user may write there.",
+    sqlite3.SQLITE_CANTOPEN: "Check that its disk is mounted and that the gateway's user may write there.",
+    sqlite3.SQLITE_PERM: "Check that the gateway's user may write there.",
+    sqlite3.SQLITE_BUSY: "Close the other program that has it open for writing.",
+    sqlite3.SQLITE_LOCKED: "Close the other program that has it open for writing.",
+    sqlite3.SQLITE_IOERR: "Free space on its disk; if there is enough, look for disk errors in the system's log.",
+}
+
+
+_LARGEST_SEQ: Final = 1 << 53
+"""Where JSON readers that use f64 begin to confuse neighbours: a larger number in a damaged file is not believed."""
+
+
+class Damaged(Exception):
+    """The file is no database any more. Carries what could still be read of it.
+
+    Attributes:
+        last_seq: the highest number the file gave; 0 where that cannot be read.
+        readings: how many readings it held; 0 where that cannot be read.
+    """
+
+    def __init__(self, reason: str, *, last_seq: int = 0, readings: int = 0) -> None:
+        super().__init__(reason)
+        self.last_seq = last_seq
+        self.readings = readings
+
+
+class Totals(NamedTuple):
+    """The one row of the totals, and the oldest row's time."""
+
+    last_seq: int
+    accepted_batches: int
+    accepted_readings: int
+    batches: int
+    readings: int
+    size_bytes: int
+    aside_batches: int
+    aside_readings: int
+    aside_bytes: int
+    oldest_at_ns: int | None
+
+
+@dataclass(slots=True)
+class Database:
+    """An open file and what was read from it at opening."""
+
+    connection: aiosqlite.Connection
+    totals: Totals
+    dropped: dict[str, int]
+    points: PointTable
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file itself is broken, not that the disk refuses at the moment."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE_CODES
+
+
+def advice(error: BaseException) -> str:
+    """What the person on site can do about what SQLite said."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return _ADVICE.get(code, "Look for disk errors in the system's log.")
+
+
+async def open_database(
+    path: Path, *, first_seq: int, points: Sequence[Point] = (), dropped: Mapping[str, int] | None = None
+) -> Database:
+    """Opens the file; makes it where there is none, and brings it up to the newest schema.
+
+    Args:
+        path: the file; its folder exists.
+        first_seq: the first number that a file made here gives.
+        points: what a file made here knows from the start: the points of the one it replaces.
+        dropped: what a file made here counts as lost from the start, by cause.
+
+    Raises:
+        Damaged: the file is no database any more.
+        SpoolError: it is another program's, or a newer version's, or the disk refuses.
+    """
+    connection: aiosqlite.Connection | None = None
+    opened = False
+    try:
+        connection = await aiosqlite.connect(path, isolation_level="IMMEDIATE", timeout=BUSY_TIMEOUT_S)
+        connection.text_factory = bytes
+        await _refuse_foreign(connection, path)
+        await _configure(connection, path)
+        await _migrate(connection)
+        await _check(connection)
+        await _begin(connection, first_seq=first_seq, points=points, dropped=dropped or {})
+        database = Database(
+            connection,
+            await read_totals(connection),
+            await read_dropped(connection),
+            await _read_points(connection),
+        )
+        opened = True
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise SpoolError(f"Opening the spool {path}: {error}. {advice(error)}") from error
+        raise Damaged(str(error), **await _salvage(connection)) from error
+    else:
+        return database
+    finally:
+        if connection is not None and not opened:
+            await connection.close()
+
+
+async def read_totals(connection: aiosqlite.Connection) -> Totals:
+    """The totals as the connection sees them now, a running transaction included."""
+    rows = list(await connection.execute_fetchall(_TOTALS))
+    if not rows:
+        raise Damaged("its totals are missing")
+    return Totals(*rows[0])
+
+
+async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
+    """Readings lost since the file was made, by cause."""
+    rows = await connection.execute_fetchall("SELECT cause, readings FROM dropped")
+    return {cause.decode(errors="replace"): readings for cause, readings in rows}
+
+
+async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
+    value: int | bytes = next(iter(await connection.execute_fetchall(sql)))[0]
+    return value
+
+
+async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
+    tables = await _scalar(connection, "SELECT count(*) FROM sqlite_master")
+    if tables and await _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
+        raise SpoolError(
+            f"Opening the spool {path}: this is another program's SQLite file. "
+            "Give the gateway another [database] path; the file was not touched."
+        )
+    version = await _scalar(connection, "PRAGMA user_version")
+    if isinstance(version, int) and version > len(MIGRATIONS):
+        raise SpoolError(
+            f"Opening the spool {path}: a newer version of tidegate made it (schema {version}, this one knows "
+            f"{len(MIGRATIONS)}). Install that version again, or move the file away; it was not touched."
+        )
+
+
+async def _configure(connection: aiosqlite.Connection, path: Path) -> None:
+    # INCREMENTAL and not NONE, so that the space an outage took can be given back; not FULL, which would move pages in
+    # every commit. It must be chosen before the first table is made.
+    await connection.execute_fetchall("PRAGMA auto_vacuum = INCREMENTAL")
+    mode = await _scalar(connection, "PRAGMA journal_mode = WAL")
+    if mode != b"wal":
+        raise SpoolError(
+            f"Opening the spool {path}: its file system cannot do write-ahead logging. "
+            "Put it on a local disk, not on a network share."
+        )
+    for pragma in (
+        "synchronous = FULL",
+        f"wal_autocheckpoint = {WAL_PAGES}",
+        f"journal_size_limit = {WAL_LIMIT_BYTES}",
+        "cell_size_check = ON",
+        "temp_store = MEMORY",
+        "trusted_schema = OFF",
+    ):
+        await connection.execute_fetchall(f"PRAGMA {pragma}")
+
+
+async def _migrate(connection: aiosqlite.Connection) -> None:
+    version = await _scalar(connection, "PRAGMA user_version")
+    assert isinstance(version, int)
+    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
+        await connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+
+
+async def _check(connection: aiosqlite.Connection) -> None:
+    pages = await _scalar(connection, "PRAGMA page_count")
+    page_bytes = await _scalar(connection, "PRAGMA page_size")
+    assert isinstance(pages, int)
+    assert isinstance(page_bytes, int)
+    if pages * page_bytes <= CHECKED_FULLY_BYTES:
+        verdict = await _scalar(connection, "PRAGMA quick_check(1)")
+        if verdict != b"ok":
+            raise Damaged(str(verdict), **await _salvage(connection))
+
+
+async def _begin(
+    connection: aiosqlite.Connection, *, first_seq: int, points: Sequence[Point], dropped: Mapping[str, int]
+) -> None:
+    if list(await connection.execute_fetchall("SELECT 1 FROM totals")):
+        return
+    await connection.execute_fetchall("INSERT INTO totals (id, last_seq) VALUES (1, ?)", (first_seq - 1,))
+    await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
+    await connection.executemany("INSERT INTO dropped VALUES (?, ?)", dropped.items())
+    await connection.commit()
+
+
+async def _read_points(connection: aiosqlite.Connection) -> PointTable:
+    rows = await connection.execute_fetchall("SELECT number, path, device, unit, kind FROM points ORDER BY number")
+    try:
+        return PointTable(
+            Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
+            for number, path, device, unit, kind in rows
+        )
+    except (TidegateError, ValueError, AttributeError) as error:
+        raise Damaged(f"its point table cannot be read: {error}", **await _salvage(connection)) from error
+
+
+async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, int]:
+    """What a damaged file may still tell: where its numbers ended, and how much it held."""
+    if connection is None:
+        return {}
+    try:
+        totals = await read_totals(connection)
+    except (sqlite3.Error, Damaged):
+        return {}
+    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < _LARGEST_SEQ:
+        return {}
+    return {"last_seq": totals.last_seq, "readings": max(0, totals.readings + totals.aside_readings)}

@@ -1,0 +1,213 @@
+"""The one open database file: settled after every doubt, and replaced when it turns out to be damaged.
+
+Every method expects that nobody else uses the object meanwhile; `Spool` holds a lock for that.
+
+- A commit that failed or was cancelled leaves a doubt. `settle` ends it: it rolls back, and asks the file whether the
+  group is in it.
+- A damaged file is moved aside and a fresh one takes its place, at opening and in mid-life. The fresh file's numbers go
+  on above the old one's, and it knows the same points. What the old one held is counted as dropped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import aiosqlite
+
+from gateway.errors import SpoolError
+from gateway.metrics import Metrics
+from gateway.points import Point, PointTable
+from gateway.spool.commit import Group, roll_back, was_committed, write
+from gateway.spool.files import FileLock, move_aside, size_bytes
+from gateway.spool.schema import Damaged, Database, Totals, open_database
+
+__all__ = ["SpoolFile"]
+
+KEPT_FREE_PAGES: Final = 4096
+"""Free pages (16 MiB) that stay in the file for the next rows; what an outage took beyond them is given back."""
+
+GIVEN_BACK_PAGES: Final = 1024
+"""Pages given back in one step: a few tens of milliseconds in which nothing can be committed."""
+
+
+class SpoolFile:
+    """The database behind a spool.
+
+    Attributes:
+        totals: as of the last commit.
+        dropped: readings lost since the file was made, by cause, as of the last commit.
+        points: the point table; the same object for the spool's whole life.
+        quarantined: where the last damaged file was moved; None where none was.
+    """
+
+    totals: Totals
+    points: PointTable
+
+    def __init__(self, path: Path, *, lock: FileLock, metrics: Metrics, now_ns: Callable[[], int]) -> None:
+        self.path = path
+        self.dropped: dict[str, int] = {}
+        self.quarantined: Path | None = None
+        self._lock = lock
+        self._metrics = metrics
+        self._now_ns = now_ns
+        self._connection: aiosqlite.Connection | None = None
+        self._doubtful: Group | None = None
+        self._closing: asyncio.Future[None] | None = None
+        self._damaged = False
+        self._closed = False
+
+    @classmethod
+    async def open(cls, path: Path, *, metrics: Metrics, now_ns: Callable[[], int]) -> SpoolFile:
+        """Opens the file, or makes it.
+
+        Raises:
+            SpoolError: another process uses it, or the disk refuses, or it is not ours.
+        """
+        file = cls(path, lock=FileLock.acquire(path), metrics=metrics, now_ns=now_ns)
+        try:
+            await file._open()
+        except BaseException:
+            file._lock.release()
+            raise
+        return file
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes on disk, the log included."""
+        return size_bytes(self.path)
+
+    async def settle(self) -> Group | None:
+        """Makes the file usable after a failure; the group in doubt where it was committed after all.
+
+        Raises:
+            sqlite3.Error, Damaged, SpoolError: it still is not usable; the doubt remains.
+        """
+        if self._closed:
+            raise SpoolError(f"The spool {self.path} is closed.")
+        if self._connection is None:
+            await self._reopen()
+        group = self._doubtful
+        if group is None:
+            return None
+        connection = self._connected()
+        await roll_back(connection)
+        totals = await was_committed(connection, group)
+        self._doubtful = None
+        if totals is None:
+            return None
+        self._adopt(group, totals)
+        return group
+
+    async def commit(self, group: Group) -> None:
+        """Carries out a group as one durable transaction.
+
+        Raises:
+            sqlite3.Error: it failed, or so it seems; `settle` knows.
+        """
+        self._doubtful = group
+        totals = await write(self._connected(), group)
+        self._doubtful = None
+        self._adopt(group, totals)
+
+    async def fetch(self, sql: str, parameters: Iterable[Any] | Mapping[str, Any] = ()) -> list[Any]:
+        """All rows of a query."""
+        return list(await self._connected().execute_fetchall(sql, parameters))
+
+    async def give_back_space(self) -> None:
+        """Returns some free pages to the file system, where there are many. Nothing may be in doubt."""
+        free_pages = (await self.fetch("PRAGMA freelist_count"))[0][0]
+        spare_pages = min(free_pages - KEPT_FREE_PAGES, GIVEN_BACK_PAGES)
+        if spare_pages > 0:
+            # As a script, because the pragma gives back one page a step and `execute` takes one step. The file itself
+            # shrinks when the log is worked in.
+            await self._connected().executescript(f"PRAGMA incremental_vacuum({spare_pages});")
+            await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+
+    async def replace(self) -> None:
+        """Puts a fresh file in the place of this one, which SQLite calls damaged.
+
+        Raises:
+            SpoolError: the disk does not take a fresh file now; `settle` tries again.
+        """
+        self._doubtful = None
+        self._damaged = True
+        await self._reopen()
+
+    async def close(self) -> None:
+        """Works the log into the database, closes it, and lets the next process in."""
+        self._closed = True
+        try:
+            if self._connection is not None:
+                with suppress(sqlite3.Error):  # The log is complete on disk; the next opening works it in.
+                    await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
+            await self._disconnect()
+        finally:
+            self._lock.release()
+
+    def _connected(self) -> aiosqlite.Connection:
+        assert self._connection is not None
+        return self._connection
+
+    def _adopt(self, group: Group, totals: Totals) -> None:
+        self.totals = totals
+        self.dropped.update(group.dropped)
+        if group.points:
+            self.points.mark_saved(group.points[-1].number)
+
+    async def _open(self) -> None:
+        # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
+        # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
+        first_seq = max(1, self._now_ns() // 1000)
+        try:
+            database = await open_database(self.path, first_seq=first_seq)
+        except Damaged as damage:
+            self._move_aside(damage.readings)
+            database = await self._open_fresh(first_seq=max(first_seq, damage.last_seq + 1))
+        self.points = database.points
+        self._use(database)
+
+    async def _reopen(self) -> None:
+        await self._disconnect()
+        if self._damaged:
+            self._move_aside(self.totals.readings + self.totals.aside_readings)
+            self._damaged = False
+        points = list(self.points)
+        database = await self._open_fresh(first_seq=self.totals.last_seq + 1, points=points)
+        self.points.mark_saved(len(points))
+        self._use(database)
+
+    async def _open_fresh(self, *, first_seq: int, points: Sequence[Point] = ()) -> Database:
+        try:
+            return await open_database(self.path, first_seq=first_seq, points=points, dropped=self.dropped)
+        except Damaged as damage:
+            raise SpoolError(
+                f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "
+                "Replace the disk, or point [database] path at another one."
+            ) from damage
+
+    def _use(self, database: Database) -> None:
+        self._connection = database.connection
+        self.totals = database.totals
+        self.dropped = database.dropped
+
+    def _move_aside(self, readings: int) -> None:
+        self.quarantined = move_aside(self.path, at_ns=self._now_ns())
+        if readings:
+            self.dropped["spool_damaged"] = self.dropped.get("spool_damaged", 0) + readings
+            self._metrics.dropped.labels("spool_damaged").inc(readings)
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._closing = asyncio.ensure_future(self._connection.close())
+            self._connection = None
+        if self._closing is not None:
+            # Shielded, and waited for again after a cancellation: a connection that is closed late would take the
+            # write-ahead log of the file that has come into its place.
+            with suppress(sqlite3.Error):
+                await asyncio.shield(self._closing)
+            self._closing = None

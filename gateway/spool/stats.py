@@ -1,0 +1,55 @@
+"""What the spool tells about itself, to status, the TUI and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+__all__ = ["SpoolStats"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolStats:
+    """A snapshot, as of the last commit.
+
+    Attributes:
+        state: `failing` while the disk does not take what waits; sources are held back meanwhile.
+        error: what the disk said and what to do; empty while `state` is `ok`.
+        backlog_batches: rows in the file that wait for the broker. Rows just acknowledged count until they are deleted.
+        backlog_readings: their readings.
+        backlog_bytes: their payload.
+        set_aside_batches: rows kept for a person to look at, never sent.
+        set_aside_readings: their readings.
+        set_aside_bytes: their payload.
+        accepted_batches: batches stored since the file was made.
+        accepted_readings: their readings.
+        dropped: readings lost since the file was made, by cause.
+        last_seq: the highest number given.
+        oldest_at_ns: when the oldest row that waits was accepted, UTC ns; None where none waits.
+        file_bytes: database and write-ahead log on disk.
+        commits: transactions of this process.
+        readings_per_commit: how many readings one of them stored, on average.
+        waiting_readings: readings in memory that wait for the next commit.
+        quarantined: where a damaged file was moved in this process's life; None where none was.
+    """
+
+    state: Literal["ok", "failing"]
+    error: str
+    backlog_batches: int
+    backlog_readings: int
+    backlog_bytes: int
+    set_aside_batches: int
+    set_aside_readings: int
+    set_aside_bytes: int
+    accepted_batches: int
+    accepted_readings: int
+    dropped: Mapping[str, int]
+    last_seq: int
+    oldest_at_ns: int | None
+    file_bytes: int
+    commits: int
+    readings_per_commit: float
+    waiting_readings: int
+    quarantined: Path | None

@@ -1,0 +1,419 @@
+"""The spool as the flow and the uplink see it: a line of batches that wait for their commit, and rows that wait to go.
+
+What is held in memory, and its bounds: batches not yet committed (`max_waiting_readings`, plus one batch of each source
+that is made to wait) and the numbers of rows acknowledged but not yet deleted (what the uplink can acknowledge within
+`ACK_DELAY_S`; while the disk refuses, what it can read).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from gateway.batch import Batch
+from gateway.config.models import DatabaseSettings
+from gateway.errors import BadBatch, SpoolError
+from gateway.metrics import Metrics
+from gateway.points import PointTable
+from gateway.spool.codec import checksum, encode
+from gateway.spool.commit import Group, retry_after_s
+from gateway.spool.line import Line, Waiting
+from gateway.spool.plan import MOST_DELETED, decide
+from gateway.spool.rows import PENDING, Row, read_row, rows_to_scan
+from gateway.spool.schema import Damaged, advice, is_damage
+from gateway.spool.spoolfile import SpoolFile
+from gateway.spool.stats import SpoolStats
+
+__all__ = ["LARGEST_BATCH_BYTES", "Spool"]
+
+ACK_DELAY_S: Final = 0.5
+"""Longest time a deletion waits for a batch to share its commit with."""
+
+SPACE_INTERVAL_S: Final = 1.0
+LARGEST_BATCH_BYTES: Final = 64 * 1024 * 1024
+_UNSTORABLE: Final = (
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+    OverflowError,
+    TypeError,
+    ValueError,
+)
+"""What SQLite and its binding raise about the values of a row, as opposed to the state of the disk."""
+
+
+class Spool:
+    """Batches on disk until the broker has them. Made by `open`; `run` must run for `append` to return."""
+
+    def __init__(
+        self,
+        file: SpoolFile,
+        *,
+        settings: DatabaseSettings,
+        metrics: Metrics,
+        now_ns: Callable[[], int],
+        jitter: Callable[[], float],
+    ) -> None:
+        self._file = file
+        self._settings = settings
+        self._metrics = metrics
+        self._now_ns = now_ns
+        self._jitter = jitter
+        self._lock = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
+        self._acked: set[int] = set()
+        self._ack_timer: asyncio.TimerHandle | None = None
+        self._unreadable: dict[int, int] = {}
+        self._suspects = 0
+        self._made_room = False
+        self._error = ""
+        self._commits = 0
+        self._stored_readings = 0
+        self._closed = False
+
+    @classmethod
+    async def open(
+        cls,
+        path: Path,
+        *,
+        settings: DatabaseSettings,
+        metrics: Metrics,
+        now_ns: Callable[[], int] = time.time_ns,
+        jitter: Callable[[], float] = random.random,
+    ) -> Spool:
+        """Opens the spool's file, or makes it. A damaged file is moved aside and replaced.
+
+        Args:
+            path: the file; its folder is made where it is missing.
+            settings: limits, and what happens at them.
+            metrics: where stored and dropped readings are counted.
+            now_ns: UTC nanoseconds since 1970.
+            jitter: 0 to 1, spreads retries.
+
+        Raises:
+            SpoolError: another process uses the file, a newer version or another program made it, or the disk refuses.
+        """
+        file = await SpoolFile.open(path, metrics=metrics, now_ns=now_ns)
+        return cls(file, settings=settings, metrics=metrics, now_ns=now_ns, jitter=jitter)
+
+    @property
+    def points(self) -> PointTable:
+        """The point table. New points are stored with the first batch after them."""
+        return self._file.points
+
+    async def append(self, device: str, batch: Batch, *, set_aside: bool = False) -> int:
+        """Stores a batch; returns once it is durable.
+
+        Waits while the disk refuses and while `max_waiting_readings` wait. A caller that is cancelled meanwhile does
+        not take its batch back: it is stored all the same, if the process lives.
+
+        Args:
+            device: whose readings they are.
+            batch: the readings.
+            set_aside: keep the batch for a person to look at; `pending` never returns it.
+
+        Returns:
+            The batch's number; 0 where nothing was stored: the batch was empty, or the spool is full and the batch was
+            refused, which is counted as dropped by `spool_full`.
+
+        Raises:
+            SpoolError: this batch can never be stored, or the spool was closed before it was. Counted as dropped by
+                `unstorable` or `spool_closed`.
+        """
+        readings = len(batch)
+        if not readings:
+            return 0
+        codec, data = encode(batch)
+        if len(data) > LARGEST_BATCH_BYTES:
+            raise self._unstorable(device, readings, f"{len(data)} bytes, at most {LARGEST_BATCH_BYTES} are taken")
+        waiting = Waiting(
+            at_ns=self._now_ns(),
+            readings=readings,
+            codec=codec,
+            checksum=checksum(device.encode(errors="replace"), data),
+            device=device,
+            data=data,
+            set_aside=set_aside,
+            stored=asyncio.get_running_loop().create_future(),
+        )
+        try:
+            await self._line.enter(waiting)
+        except SpoolError:
+            self._metrics.dropped.labels("spool_closed").inc(readings)
+            raise
+        return await waiting.stored
+
+    async def pending(self, *, after: int, limit_readings: int, upto: int | None = None) -> list[Row]:
+        """The oldest rows that wait for the broker. Never a row that is not durable.
+
+        Args:
+            after: only rows with a higher number.
+            limit_readings: stop at the row that reaches this many readings; at least one row is returned.
+            upto: only rows with this number or a lower one.
+
+        Returns:
+            Rows by number. There may be fewer than the limit allows; none means that there are none.
+
+        Raises:
+            SpoolError: the file cannot be read now.
+        """
+        rows: list[Row] = []
+        async with self._using_file("reading from"):
+            await self._settle()
+            last_seq = self._file.totals.last_seq
+            upto = last_seq if upto is None else min(upto, last_seq)
+            scanned_rows = rows_to_scan(self._file.totals, limit_readings=limit_readings)
+            while not rows:
+                found = await self._file.fetch(PENDING, (after, upto, scanned_rows, max(1, limit_readings)))
+                if not found:
+                    break
+                rows = self._readable(found)
+                after = found[-1][0]
+        return rows
+
+    def ack(self, seqs: Iterable[int]) -> None:
+        """Marks rows as delivered. `pending` does not return them again; they are deleted with a later commit.
+
+        A crash before that commit sends them a second time, under the same numbers.
+        """
+        last_seq = self._file.totals.last_seq
+        self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
+        self._arm()
+
+    async def flush(self) -> None:
+        """Returns once everything that was appended and acknowledged before the call is on disk.
+
+        Waits while the disk refuses: the caller bounds it with `asyncio.timeout`.
+
+        Raises:
+            SpoolError: the spool was closed meanwhile, and what waited could not be stored.
+        """
+        failures = 0
+        while True:
+            try:
+                return await self._commit_all()
+            except SpoolError:
+                if self._closed:
+                    raise
+                failures += 1
+                await asyncio.sleep(retry_after_s(failures, jitter=self._jitter()))
+
+    async def close(self) -> None:
+        """Stores what waits, works the log into the database, and closes the file. A second call does nothing.
+
+        Raises:
+            SpoolError: the disk refuses what waits. It is counted as dropped by `spool_closed`, and the file is closed.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        self._line.close(self._closed_error())
+        try:
+            await self._commit_all()
+        finally:
+            self._abandon()
+            self._disarm()
+            self._wake.set()
+            async with self._lock:
+                await self._file.close()
+
+    async def run(self) -> None:
+        """Commits what waits, until it is cancelled or the spool is closed. Only one such task may run."""
+        loop = asyncio.get_running_loop()
+        failures = 0
+        next_look = loop.time() + SPACE_INTERVAL_S
+        while not self._closed:
+            await self._wake.wait()
+            self._wake.clear()
+            try:
+                await self._commit()
+                if not self._line and loop.time() >= next_look:
+                    next_look = loop.time() + SPACE_INTERVAL_S
+                    async with self._using_file("giving back space of"):
+                        await self._settle()
+                        await self._file.give_back_space()
+            except SpoolError:
+                # `_commit` has put it into the stats; sources wait, so there is nothing to do but to try again.
+                failures += 1
+                await asyncio.sleep(retry_after_s(failures, jitter=self._jitter()))
+                self._wake.set()
+            else:
+                failures = 0
+
+    @property
+    def stats(self) -> SpoolStats:
+        """What there is to know about the spool now."""
+        totals = self._file.totals
+        return SpoolStats(
+            state="failing" if self._error else "ok",
+            error=self._error,
+            backlog_batches=totals.batches,
+            backlog_readings=totals.readings,
+            backlog_bytes=totals.size_bytes,
+            set_aside_batches=totals.aside_batches,
+            set_aside_readings=totals.aside_readings,
+            set_aside_bytes=totals.aside_bytes,
+            accepted_batches=totals.accepted_batches,
+            accepted_readings=totals.accepted_readings,
+            dropped=dict(self._file.dropped),
+            last_seq=totals.last_seq,
+            oldest_at_ns=totals.oldest_at_ns,
+            file_bytes=self._file.size_bytes,
+            commits=self._commits,
+            readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
+            waiting_readings=self._line.readings,
+            quarantined=self._file.quarantined,
+        )
+
+    def _abandon(self) -> None:
+        """Answers those whose batches the disk refused to the end."""
+        for waiting in self._line.front():
+            self._metrics.dropped.labels("spool_closed").inc(waiting.readings)
+            waiting.fail(self._closed_error())
+        self._line.leave(len(self._line))
+
+    def _closed_error(self) -> SpoolError:
+        return SpoolError(f"The spool {self._file.path} was closed before these readings were stored.")
+
+    def _unstorable(self, device: str, readings: int, why: str) -> SpoolError:
+        self._metrics.dropped.labels("unstorable").inc(readings)
+        return SpoolError(
+            f"Storing {readings} readings of {device!r} in the spool {self._file.path} is not possible: {why}. "
+            "They are counted as dropped; the other readings are not affected. Please report this."
+        )
+
+    @asynccontextmanager
+    async def _using_file(self, doing: str) -> AsyncIterator[None]:
+        """The file for one user at a time; ends the block early, and replaces the file, where it proves damaged."""
+        async with self._lock:
+            try:
+                yield
+            except Damaged:
+                await self._replace()
+            except (sqlite3.Error, MemoryError) as error:
+                if isinstance(error, sqlite3.Error) and is_damage(error):
+                    await self._replace()
+                else:
+                    raise SpoolError(
+                        f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
+                        "Nothing that was accepted is lost; it is tried again."
+                    ) from error
+
+    async def _commit_all(self) -> None:
+        """Commits what waits now, and nothing that comes later; one failure ends it."""
+        goal = self._line.entered
+        acked = set(self._acked)
+        while self._line.left < goal or not acked.isdisjoint(self._acked):
+            await self._commit()
+
+    async def _commit(self) -> None:
+        try:
+            async with self._using_file("writing to"):
+                await self._settle()
+                group = await decide(
+                    self._file,
+                    self._settings,
+                    taken=self._front(),
+                    acked=self._acked,
+                    unreadable=self._unreadable,
+                    spare_the_stored=not self._made_room,
+                )
+                if group is None:
+                    return
+                try:
+                    await self._file.commit(group)
+                except _UNSTORABLE as error:
+                    if not group.taken:
+                        raise
+                    self._suspect(group, error)
+                else:
+                    self._finish(group)
+        except SpoolError as error:
+            self._error = str(error)
+            raise
+
+    async def _replace(self) -> None:
+        self._wake.set()  # What waits goes into the fresh file.
+        self._acked.clear()
+        self._unreadable.clear()
+        await self._file.replace()
+
+    async def _settle(self) -> None:
+        group = await self._file.settle()
+        if group is not None:
+            self._finish(group)
+
+    def _front(self) -> list[Waiting]:
+        """What the next transaction stores."""
+        if self._error and self._acked and not self._made_room:
+            # On a full disk deletions may still fit into the blocks that the file has, and they free others.
+            return []
+        return self._line.front(1 if self._suspects else None)
+
+    def _suspect(self, group: Group, error: Exception) -> None:
+        """Finds the one batch that SQLite does not take: each of the group's batches gets a transaction of its own."""
+        if group.taken == 1:
+            (waiting,) = self._line.front(1)
+            waiting.fail(self._unstorable(waiting.device, waiting.readings, str(error)))
+            self._leave(1)
+        else:
+            self._suspects = group.taken
+        self._wake.set()
+
+    def _leave(self, count: int) -> None:
+        self._line.leave(count)
+        self._suspects = max(0, self._suspects - count)
+
+    def _finish(self, group: Group) -> None:
+        """Says to everybody concerned that this group is on disk."""
+        for seq, waiting in enumerate(group.stored, start=group.after_seq + 1):
+            waiting.answer(seq)
+        for waiting in group.refused:
+            waiting.answer(0)
+        self._leave(group.taken)
+        self._acked.difference_update(group.acked)
+        for seq in (*group.unreadable, *group.victims):
+            self._unreadable.pop(seq, None)
+        deletions_left = len(self._acked) >= MOST_DELETED
+        self._made_room = not group.taken and not deletions_left
+        self._disarm()
+        self._arm()
+        stored_readings = sum(waiting.readings for waiting in group.stored)
+        self._metrics.stored.inc(stored_readings)
+        for cause, count in group.lost.items():
+            self._metrics.dropped.labels(cause).inc(count)
+        self._error = ""
+        self._commits += 1
+        self._stored_readings += stored_readings
+        if self._line or self._unreadable or deletions_left:
+            self._wake.set()
+
+    def _arm(self) -> None:
+        if self._acked and self._ack_timer is None and not self._closed:
+            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._wake.set)
+
+    def _disarm(self) -> None:
+        if self._ack_timer is not None:
+            self._ack_timer.cancel()
+            self._ack_timer = None
+
+    def _readable(self, found: Sequence[Any]) -> list[Row]:
+        rows = []
+        for columns in found:
+            seq, readings = columns[0], columns[3]
+            if seq in self._acked or seq in self._unreadable:
+                continue
+            try:
+                rows.append(read_row(columns))
+            except (BadBatch, UnicodeDecodeError):
+                self._unreadable[seq] = readings if isinstance(readings, int) else 0
+                self._wake.set()
+        return rows

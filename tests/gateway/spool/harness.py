@@ -1,0 +1,61 @@
+"""A spool that runs, and readings to put into it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from gateway.batch import Batch, Kind, Reading
+from gateway.config.models import DatabaseSettings
+from gateway.metrics import Metrics
+from gateway.spool import Row, Spool
+
+START_NS = 1_763_900_000_000_000_000
+
+
+def batch_of(readings: int, *, mark: int = 0, point: int = 1) -> Batch:
+    """A batch that can be told from others by its mark; its last reading is a text."""
+    numbers = [Reading(START_NS + index, float(mark), point) for index in range(readings - 1)]
+    return Batch.of([*numbers, Reading(START_NS + mark, f"mark {mark}", point, kind=Kind.STR)])
+
+
+async def open_spool(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> Spool:
+    return await Spool.open(
+        path,
+        settings=DatabaseSettings(**settings),
+        metrics=metrics or Metrics(),
+        now_ns=lambda: START_NS,
+        jitter=lambda: 0.0,
+    )
+
+
+@asynccontextmanager
+async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> AsyncIterator[Spool]:
+    spool = await open_spool(path, metrics=metrics, **settings)
+    task = asyncio.create_task(spool.run(), name="spool")
+    try:
+        yield spool
+    finally:
+        await spool.close()
+        await task
+
+
+async def until(condition: Callable[[], bool], *, bound_s: float = 30.0) -> None:
+    async with asyncio.timeout(bound_s):
+        while not condition():  # noqa: ASYNC110 - what is polled is files and counters, which set no event
+            await asyncio.sleep(0.005)
+
+
+async def drain(spool: Spool) -> list[Row]:
+    """Every pending row, page by page."""
+    rows: list[Row] = []
+    while page := await spool.pending(after=rows[-1].seq if rows else 0, limit_readings=50):
+        rows += page
+    return rows
+
+
+def dropped(metrics: Metrics) -> dict[str, float]:
+    return metrics.snapshot().get("tidegate_readings_dropped_total", {})

@@ -1,0 +1,166 @@
+"""The spool against a model of a few lines, over random lives: full, drained, closed, crashed, opened again."""
+
+import asyncio
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from gateway.batch import Batch
+from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool
+
+MAX_BYTES = 1500
+
+
+@dataclass
+class Stored:
+    device: str
+    batch: Batch
+    set_aside: bool
+
+    @property
+    def size_bytes(self) -> int:
+        return 4 + self.batch.nbytes
+
+
+class SpoolLife(RuleBasedStateMachine):
+    def __init__(self):
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp())
+        self.lives = 0
+        self.path = self.folder / "0" / "spool.db"
+        self.runner = asyncio.Runner()
+        self.rows: dict[int, Stored] = {}
+        self.acked: set[int] = set()
+        self.next_seq = START_NS // 1000
+        self.accepted_readings = 0
+        self.dropped_readings = 0
+        self.mark = 0
+
+    @initialize(when_full=st.sampled_from(["drop_oldest", "drop_newest"]))
+    def begin(self, when_full):
+        self.when_full = when_full
+        self.runner.run(self.open())
+
+    async def open(self):
+        self.spool = await open_spool(self.path, max_bytes=MAX_BYTES, when_full=self.when_full)
+        self.task = asyncio.create_task(self.spool.run())
+
+    async def close(self):
+        await self.spool.close()
+        await self.task
+
+    def forget_acked(self):
+        for seq in self.acked:
+            self.rows.pop(seq, None)
+        self.acked.clear()
+
+    def used_bytes(self):
+        return sum(row.size_bytes for row in self.rows.values())
+
+    def store(self, row):
+        """What one append does to the model; the number it must return."""
+        self.forget_acked()
+        drop_oldest = self.when_full == "drop_oldest" and row.size_bytes <= MAX_BYTES
+        victims = sorted(self.rows, key=lambda seq: (not self.rows[seq].set_aside, seq)) if drop_oldest else []
+        while victims and self.used_bytes() + row.size_bytes > MAX_BYTES:
+            self.dropped_readings += len(self.rows.pop(victims.pop(0)).batch)
+        if self.used_bytes() + row.size_bytes > MAX_BYTES:
+            self.dropped_readings += len(row.batch)
+            return 0
+        self.rows[self.next_seq] = row
+        self.next_seq += 1
+        self.accepted_readings += len(row.batch)
+        return self.next_seq - 1
+
+    @rule(readings=st.integers(1, 70), device=st.sampled_from("ab"), set_aside=st.sampled_from([False, False, True]))
+    def append(self, readings, device, set_aside):
+        self.mark += 1
+        row = Stored(device, batch_of(readings, mark=self.mark), set_aside)
+        seq = self.runner.run(self.spool.append(device, row.batch, set_aside=set_aside))
+        assert seq == self.store(row)
+
+    @rule(data=st.data())
+    def ack(self, data):
+        pending = [seq for seq, row in self.rows.items() if not row.set_aside and seq not in self.acked]
+        chosen = data.draw(st.lists(st.sampled_from(pending))) if pending else []
+
+        async def ack():
+            self.spool.ack(chosen)
+
+        self.runner.run(ack())
+        self.acked.update(chosen)
+
+    @rule(data=st.data(), limit=st.integers(1, 100))
+    def pending(self, data, limit):
+        numbers = st.integers(START_NS // 1000 - 1, self.next_seq)
+        after, upto = data.draw(numbers), data.draw(st.none() | numbers)
+        found = [
+            seq
+            for seq, row in self.rows.items()
+            if after < seq <= (upto or seq) and not row.set_aside and seq not in self.acked
+        ]
+        rows = self.runner.run(self.spool.pending(after=after, limit_readings=limit, upto=upto))
+        assert [row.seq for row in rows] == found[: len(rows)]
+        assert bool(rows) == bool(found)
+        assert sum(row.readings for row in rows[:-1]) < limit
+
+    @rule()
+    def flush(self):
+        self.runner.run(self.spool.flush())
+        self.forget_acked()
+
+    @rule()
+    def close_and_reopen(self):
+        self.runner.run(self.close())
+        self.forget_acked()
+        self.runner.run(self.open())
+
+    @rule()
+    def crash_and_reopen(self):
+        """The copy of a database and its log, taken in mid-life, is what a power cut leaves."""
+        self.lives += 1
+        copy = self.folder / str(self.lives) / "spool.db"
+        copy.parent.mkdir()
+        shutil.copy(self.path, copy)
+        shutil.copy(self.path.with_name("spool.db-wal"), copy.with_name("spool.db-wal"))
+        self.runner.run(self.close())
+        self.path = copy
+        self.runner.run(self.open())
+        there = {row.seq for row in self.runner.run(drain(self.spool))}
+        for seq in self.acked - there:
+            del self.rows[seq]
+        self.acked.clear()
+
+    @invariant()
+    def what_is_there_is_what_the_model_says(self):
+        if not hasattr(self, "spool"):
+            return
+        expected = [
+            (seq, row.device, row.batch)
+            for seq, row in self.rows.items()
+            if not row.set_aside and seq not in self.acked
+        ]
+        found = self.runner.run(drain(self.spool))
+        assert [(row.seq, row.device, row.batch) for row in found] == expected
+        stats = self.spool.stats
+        assert stats.last_seq == self.next_seq - 1
+        assert stats.accepted_readings == self.accepted_readings
+        assert stats.dropped.get("spool_full", 0) == self.dropped_readings
+        assert stats.set_aside_batches == sum(row.set_aside for row in self.rows.values())
+        assert stats.backlog_bytes + stats.set_aside_bytes <= MAX_BYTES
+        assert len(expected) <= stats.backlog_batches <= len(expected) + len(self.acked)
+
+    def teardown(self):
+        if hasattr(self, "spool"):
+            self.runner.run(self.close())
+        self.runner.close()
+        shutil.rmtree(self.folder)
+
+
+SpoolLife.TestCase.settings = settings(max_examples=15, stateful_step_count=25, deadline=None)
+TestSpoolLife = SpoolLife.TestCase
