@@ -9,6 +9,9 @@ An adapter reads one device. It runs until it is cancelled or its source is lost
 - Readings that the device should have given and that are known to be missing are emitted with bad status or marked
   `Flag.LOST_BEFORE`; nothing is made up, and a last good value is never repeated as if it were fresh.
 
+Beside the adapter a protocol may offer an `Explorer`: a connection of its own, with which a person looks at a device
+that need not be running, or not yet be in any file. And an adapter may be a `Writer`. Neither is on the readings' way.
+
 A new protocol is one folder that offers a `Protocol`, and one line in `adapters/registry.py`.
 """
 
@@ -16,15 +19,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, runtime_checkable
 from typing import Protocol as TypingProtocol
 
-from gateway.batch import Batch, Kind
+from gateway.batch import Batch, Kind, Reading, Value
 from gateway.config.models import DeviceSettings
 from gateway.metrics import Metrics
 
-__all__ = ["Adapter", "Context", "Emit", "PointSpec", "Protocol"]
+__all__ = ["Adapter", "Context", "Emit", "Explorer", "Node", "PointSpec", "Protocol", "Writer"]
 
 Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
 
@@ -68,6 +72,77 @@ class Adapter(TypingProtocol):
         """
 
 
+@runtime_checkable
+class Writer(TypingProtocol):
+    """An adapter that can also write, over the connection it reads with."""
+
+    async def write(self, tag: str, value: Value) -> Reading:
+        """Writes one value and reads it back.
+
+        Args:
+            tag: name of a tag in the device's settings.
+            value: what to write, as a reading of the tag would show it.
+
+        Returns:
+            What the device shows after the write.
+
+        Raises:
+            SourceLost: the device cannot be reached now.
+            TidegateError: the tag is unknown, may not be written, or the device refused; the text says which.
+        """
+
+
+class Node(NamedTuple):
+    """One thing in a device's tree, for people.
+
+    Attributes:
+        id: how the settings name it, such as `ns=2;s=Press.Force`.
+        name: what it is called.
+        path: the names from the root to it, joined by slashes.
+        kind: what it is, in the protocol's words: folder, object, variable.
+        type: its type of value; empty where it has no value.
+        value: its value now, as text; empty where it was not read.
+        writable: whether this user may write it.
+        children: whether there may be something below it.
+    """
+
+    id: str
+    name: str
+    path: str
+    kind: str
+    type: str
+    value: str
+    writable: bool
+    children: bool
+
+
+class Explorer(TypingProtocol):
+    """A connection to look at a device with. Used by one caller at a time."""
+
+    async def browse(self, node: str | None) -> list[Node]:
+        """What is right below a node; None is the root.
+
+        Raises:
+            SourceLost: the device went away.
+            TidegateError: there is no such node, or the protocol has no tree.
+        """
+
+    async def search(self, text: str, limit: int) -> tuple[list[Node], bool]:
+        """Nodes whose name has the text in it, at most `limit`, and whether these are all of them.
+
+        Raises:
+            SourceLost: the device went away.
+            TidegateError: the protocol has no tree.
+        """
+
+    async def read(self) -> list[tuple[str, Reading]]:
+        """Every tag of the settings, read once now, as (tag name, reading). A tag that fails is a bad reading.
+
+        Raises:
+            SourceLost: the device went away.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """What a protocol's folder offers. Importing the folder must not import the protocol's library: `create` does.
@@ -79,6 +154,8 @@ class Protocol:
         points: the device's points, in the order of `Context.points`.
         plan: lines for `tidegate check`: what will be asked of the device, and how often.
         create: makes the adapter; imports the protocol's library.
+        explore: opens a connection to look at a device with, from its settings; entering it raises `SourceLost` where
+            the device cannot be reached. None where the protocol does not offer that.
     """
 
     name: str
@@ -87,3 +164,4 @@ class Protocol:
     points: Callable[[Any], list[PointSpec]]
     plan: Callable[[Any], list[str]]
     create: Callable[[Any, Context], Adapter]
+    explore: Callable[[Any], AbstractAsyncContextManager[Explorer]] | None = None

@@ -1,0 +1,55 @@
+"""What an OPC UA device's settings come to: its points, and what will be asked of it, in words."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Final
+
+from adapters.base import PointSpec
+from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, split_url
+
+__all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points"]
+
+ITEMS_PER_REQUEST: Final = 1_000
+"""Monitored items asked for in one request, where the server does not set a lower limit."""
+
+
+def endpoint(settings: OpcuaSettings) -> str:
+    """The server's address with its port spelled out and without any user name.
+
+    Raises:
+        ValueError: the URL is not one; `check` says so first.
+    """
+    parts = split_url(settings.url)
+    host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
+    return f"opc.tcp://{host}:{parts.port or DEFAULT_PORT}{parts.path}"
+
+
+def points(settings: OpcuaSettings) -> list[PointSpec]:
+    """The device's points, one a tag, in the order of the file."""
+    return [PointSpec(tag.name, tag.unit, KINDS[tag.kind] if tag.kind else None) for tag in settings.tags]
+
+
+def plan(settings: OpcuaSettings) -> list[str]:
+    """Lines for `tidegate check`: what will be asked of the device, and how often."""
+    who = f"as user {settings.username!r}" if settings.username else "anonymously"
+    samples = math.ceil(settings.publishing_interval_ms / settings.sampling_ms)
+    requests = math.ceil(len(settings.tags) / ITEMS_PER_REQUEST)
+    lines = [
+        f"one session at {endpoint(settings)}, {who}, not encrypted",
+        f"changes sent every {settings.publishing_interval_ms:g} ms",
+        f"variables sampled every {settings.sampling_ms:g} ms, up to {settings.queue_size} readings of each kept there",
+        f"{len(settings.tags)} tags, asked for in {requests} requests of at most {ITEMS_PER_REQUEST}",
+        f"lost after {2 * settings.timeout_s:g} s without a sign of life",
+        f"tags that are refused are asked for again every {settings.retry_refused_s:g} s",
+    ]
+    if settings.queue_size < samples:
+        lines.append(
+            f"note: {samples} samples are taken between two sendings, but only {settings.queue_size} are kept: "
+            f"the others are lost at the server; raise queue_size to keep them"
+        )
+    twice = sorted(node for node, uses in Counter(tag.node for tag in settings.tags).items() if uses > 1)
+    if twice:
+        lines.append(f"note: {len(twice)} nodes are read by more than one tag, such as {twice[0]}")
+    return lines

@@ -1,0 +1,131 @@
+"""The Read service (OPC 10000-4, 5.11.2), with each answer kept raw.
+
+Invariants
+- A value that nobody can decode spoils none beside it: an answer is cut into DataValues before any is looked into.
+- A value becomes a reading by the very rules of the subscription (`decode`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, TypeAlias
+
+from asyncua import ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_from_binary
+
+from adapters.opcua.ask import as_many, in_parts, or_lost
+from adapters.opcua.decode import BAD_NOT_SUPPORTED, Items, decode
+from adapters.opcua.failures import FAILURES
+from adapters.opcua.nodes import NodeAddress
+from adapters.opcua.session import Session
+from adapters.opcua.wire import DAMAGE, I32, U32, Malformed, count, skip_variant
+from gateway.batch import Flag, Kind, Reading
+
+__all__ = ["Attribute", "as_reading", "attribute", "node_id", "read", "refusal", "refused_value"]
+
+_READS_PER_REQUEST: Final = 1_000
+_ONE_ITEM: Final = U32.pack(1) + U32.pack(0)
+"""Head of a notification of one item: their number, and the item's client handle."""
+
+Attribute: TypeAlias = tuple[ua.NodeId, ua.AttributeIds]
+"""What to read: an attribute of a node."""
+
+
+def node_id(address: NodeAddress, namespaces: Sequence[str]) -> ua.NodeId | None:
+    """The node id at this server; None where the server does not know the namespace."""
+    if address.uri is None:
+        return ua.NodeId(address.identifier, address.namespace)
+    if address.uri not in namespaces:
+        return None
+    return ua.NodeId(address.identifier, namespaces.index(address.uri))
+
+
+async def read(session: Session, wanted: Sequence[Attribute], *, doing: str) -> list[bytes]:
+    """Reads attributes: one encoded DataValue each, in the order asked for.
+
+    Args:
+        session: where to ask.
+        wanted: nodes and attributes.
+        doing: what this is for, as an error would say it.
+
+    Raises:
+        SourceLost: there was no answer, or none that can be understood.
+    """
+
+    async def ask(part: Sequence[Attribute]) -> list[bytes]:
+        request = ua.ReadRequest()
+        request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        request.Parameters.NodesToRead = [ua.ReadValueId(node, number) for node, number in part]
+        return as_many(_data_values(await session.call(request)), part)
+
+    with or_lost(session, doing):
+        return await in_parts(wanted, _READS_PER_REQUEST, ask, refused_value)
+
+
+def refused_value(code: int) -> bytes:
+    """A DataValue that holds nothing but a StatusCode."""
+    return b"\x02" + U32.pack(code)
+
+
+def attribute(data_value: bytes) -> object:
+    """The Python value of an attribute; None where the server gave none, or none that can be understood."""
+    decoded = _decoded(data_value)
+    if decoded is None or decoded.Value is None or refusal(data_value):
+        return None
+    value: object = decoded.Value.Value
+    return value
+
+
+def refusal(data_value: bytes) -> int:
+    """The StatusCode with which the server refuses an attribute; 0 where it does not."""
+    decoded = _decoded(data_value)
+    if decoded is None or decoded.StatusCode is None or not decoded.StatusCode.is_bad():
+        return 0
+    return int(decoded.StatusCode.value)
+
+
+def _decoded(data_value: bytes) -> ua.DataValue | None:
+    try:
+        return struct_from_binary(ua.DataValue, Buffer(data_value))
+    except (*FAILURES, *DAMAGE):
+        return None
+
+
+def as_reading(data_value: bytes, *, point: int, kind: Kind | None, now_ns: int) -> Reading:
+    """A variable's value as the subscription would have it.
+
+    Args:
+        data_value: encoded, as `read` gives it.
+        point: number in the point table.
+        kind: kind that the tag is declared to have.
+        now_ns: the gateway's time, UTC ns since 1970.
+    """
+    declared = {} if kind is None else {0: kind}
+    readings = [*decode(_ONE_ITEM + data_value, Items((point,), declared), now_ns=now_ns, lost=set()).batch]
+    return readings[0] if readings else Reading(now_ns, None, point, BAD_NOT_SUPPORTED, flags=Flag.GATEWAY_TIME)
+
+
+def _data_values(body: bytes) -> list[bytes]:
+    """Cuts a read response into its DataValues (OPC 10000-6, 5.2.2.17)."""
+    try:
+        number, at = count(body, 0)
+        values: list[bytes] = []
+        for _ in range(number):
+            end = _end(body, at)
+            values.append(body[at:end])
+            at = end
+    except DAMAGE as error:
+        raise Malformed(f"read response of {len(body)} bytes: {error}") from None
+    return values
+
+
+def _end(body: bytes, at: int) -> int:
+    mask = body[at]
+    at += 1
+    if mask & 0x01:
+        at = skip_variant(body, at)
+    at += sum(size for bit, size in ((0x02, 4), (0x04, 8), (0x10, 2), (0x08, 8), (0x20, 2)) if mask & bit)
+    # The count of diagnostics follows the values, so a sound body has this much left.
+    I32.unpack_from(body, at)
+    return at

@@ -1,0 +1,310 @@
+"""One session at one OPC UA server: the services that reading takes, and nothing that asyncua would do by itself.
+
+asyncua connects, secures and encodes. Its supervisor, its watchdog, its reconnecting and its publish loop are never
+started: they would retry behind `gateway.supervise`, and acknowledge notifications before these are durable.
+
+Invariants
+- A failed service raises `SourceLost` with a text for the person on site; the session is of no use after that.
+- `close` takes at most `CLOSE_S` and leaves no socket, also when it is itself cancelled or the server is dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, NamedTuple
+
+from asyncua import Client, ua
+from asyncua.client.ua_client import UASocketProtocol, UASocketState
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
+
+from adapters.opcua.failures import FAILURES, explain
+from adapters.opcua.message import Message, read_message, read_publish_result
+from adapters.opcua.plan import endpoint
+from adapters.opcua.settings import OpcuaSettings
+from gateway.errors import SourceLost, TidegateError
+
+__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed"]
+
+CLOSE_S: Final = 1.0
+"""Longest time that saying goodbye to a server may take, in seconds."""
+
+_SESSION_TIMEOUT_MS: Final = 120_000
+"""How long a server keeps a session that says nothing: as long as an adapter may wait for a slow disk, and short
+enough that a crash does not use up a small PLC's few sessions."""
+_MOST_NOTIFICATIONS: Final = 10_000
+"""Readings in one notification: bounds what one of them takes in memory."""
+
+_RESEND: Final = frozenset({ua.StatusCodes.BadTimeout, ua.StatusCodes.BadTooManyPublishRequests})
+
+log = logging.getLogger(__name__)
+
+
+class Limits(NamedTuple):
+    """What the server says about itself.
+
+    Attributes:
+        namespaces: its namespace URIs by index; empty where it does not tell.
+        items_per_request: most monitored items in one request; 0 where it sets no limit.
+    """
+
+    namespaces: tuple[str, ...]
+    items_per_request: int
+
+
+class Subscribed(NamedTuple):
+    """A subscription as the server granted it.
+
+    Attributes:
+        id: its number at the server.
+        interval_ms: how often the server publishes, in milliseconds.
+        sign_of_life_s: longest time between two notifications or keep-alives, in seconds.
+    """
+
+    id: int
+    interval_ms: float
+    sign_of_life_s: float
+
+
+class Session:
+    """A session; `open` it, and `close` it whatever happens."""
+
+    def __init__(self, settings: OpcuaSettings) -> None:
+        self._settings = settings
+        self._who = f"OPC UA device {settings.name!r} at {endpoint(settings)}"
+        self._client = Client(endpoint(settings), timeout=settings.timeout_s, auto_reconnect=False)
+        self._client.name = "Tidegate"
+        self._client.description = f"Tidegate, device {settings.name}"
+        self._client.application_uri = "urn:tidegate:gateway"
+        self._client.product_uri = "urn:tidegate"
+        self._client.session_timeout = _SESSION_TIMEOUT_MS
+        self._opened = False
+        self._renew_at_s = 0.0
+
+    async def open(self) -> None:
+        """Connects and logs in.
+
+        Raises:
+            SourceLost: the server cannot be reached or does not let us in.
+        """
+        client = self._client
+        with self._asking("connecting"):
+            await client.connect_socket()
+            _notice_cancellation()
+            await client.send_hello()
+            await client.open_secure_channel()
+        with self._asking("opening a session"):
+            await client.create_session()
+            self._opened = True
+            self._refuse_what_cannot_be_encrypted()
+            await client.activate_session(username=self._settings.username, password=self._settings.password)
+        self._plan_renewal()
+
+    def _refuse_what_cannot_be_encrypted(self) -> None:
+        """Asyncua fails with a riddle where a password has to be encrypted and the server sent no certificate."""
+        if not self._settings.username:
+            return
+        policy = self._client.server_policy(ua.UserTokenType.UserName)
+        plain = self._client.security_policy.URI
+        if policy.SecurityPolicyUri not in (None, "", plain) and not self._client.security_policy.peer_certificate:
+            raise self.lost(
+                "logging in", "the server wants the password encrypted but sends no certificate to encrypt it with"
+            )
+
+    async def close(self) -> None:
+        """Says goodbye where the server listens, and closes the socket in any case. Never raises a failure."""
+        protocol: UASocketProtocol | None = self._client.uaclient.protocol
+        if protocol is None:
+            return
+        try:
+            if self._opened and protocol.state is UASocketState.OPEN:
+                async with asyncio.timeout(CLOSE_S):
+                    await self._client.uaclient.close_session(delete_subscriptions=True)
+                    await self._client.uaclient.close_secure_channel()
+        except FAILURES as error:
+            # A courtesy: a server that does not take it drops the session by its own timeout.
+            log.debug("%s: closing the session: %s", self._who, explain(error))
+        finally:
+            # Not close(): that would wait for a dead peer to take what is still to be sent.
+            if protocol.transport is not None:
+                protocol.transport.abort()
+            self._client.disconnect_socket()
+        await asyncio.sleep(0)  # the loop closes an aborted socket in its next turn
+
+    async def limits(self) -> Limits:
+        """Reads what the server says about itself. What it does not tell counts as no limit."""
+        nodes = [
+            ua.NodeId(ua.ObjectIds.Server_NamespaceArray),
+            ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
+        ]
+        with self._asking("reading its limits"):
+            namespaces, most = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+        uris = namespaces.Value.Value if namespaces.Value is not None else None
+        number = most.Value.Value if most.Value is not None else None
+        return Limits(
+            tuple(str(uri) for uri in uris) if isinstance(uris, list) else (),
+            number if isinstance(number, int) and number > 0 else 0,
+        )
+
+    async def subscribe(self) -> Subscribed:
+        """Creates the subscription, without starting asyncua's publish loop."""
+        settings = self._settings
+        interval_s = settings.publishing_interval_ms / 1000
+        keep_alives = max(1, round(settings.timeout_s / interval_s))
+        request = ua.CreateSubscriptionRequest()
+        request.Parameters.RequestedPublishingInterval = settings.publishing_interval_ms
+        request.Parameters.RequestedMaxKeepAliveCount = keep_alives
+        # At least three times the keep-alives, says the standard (OPC 10000-4, 5.14.2.2).
+        request.Parameters.RequestedLifetimeCount = max(3 * keep_alives, round(_SESSION_TIMEOUT_MS / 1000 / interval_s))
+        request.Parameters.MaxNotificationsPerPublish = _MOST_NOTIFICATIONS
+        with self._asking("subscribing"):
+            body = await self._send(request)
+            response = struct_from_binary(ua.CreateSubscriptionResponse, body)
+            response.ResponseHeader.ServiceResult.check()
+        granted = response.Parameters
+        interval_ms = float(granted.RevisedPublishingInterval)
+        return Subscribed(
+            int(granted.SubscriptionId), interval_ms, interval_ms / 1000 * max(1, int(granted.RevisedMaxKeepAliveCount))
+        )
+
+    async def create_items(
+        self, subscription: int, items: Sequence[ua.MonitoredItemCreateRequest]
+    ) -> list[ua.MonitoredItemCreateResult] | None:
+        """Creates monitored items: one result each, or None where the server says that these are too many at once."""
+        parameters = ua.CreateMonitoredItemsParameters()
+        parameters.SubscriptionId = subscription
+        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+        parameters.ItemsToCreate = list(items)
+        with self._asking(f"subscribing to {len(items)} tags"):
+            try:
+                results: list[ua.MonitoredItemCreateResult] = await self._client.uaclient.create_monitored_items(
+                    parameters
+                )
+            except (
+                ua.uaerrors.BadTooManyOperations,
+                ua.uaerrors.BadRequestTooLarge,
+                ua.uaerrors.BadEncodingLimitsExceeded,
+            ):
+                if len(items) > 1:
+                    return None
+                raise
+            if len(results) != len(items):
+                raise ua.UaError(f"{len(results)} results for {len(items)} items")
+            return results
+
+    async def publish(self, subscription: int, acknowledged: Sequence[int]) -> Message | None:
+        """Sends a PublishRequest and waits, as long as it takes, for a message.
+
+        Args:
+            subscription: the subscription's id.
+            acknowledged: sequence numbers of messages that are durable.
+
+        Returns:
+            The message, or None where the server gave the request back unused; then `acknowledged` may not have been
+            heard.
+        """
+        request = ua.PublishRequest()
+        request.Parameters.SubscriptionAcknowledgements = [
+            ua.SubscriptionAcknowledgement(subscription, number) for number in acknowledged
+        ]
+        with self._asking("waiting for changes"):
+            try:
+                body = await self._send(request, timeout_s=0)
+                _check_header(body)
+            except ua.UaStatusCodeError as error:
+                if error.code in _RESEND:
+                    return None
+                raise
+            source, message = read_publish_result(bytes(body))
+            if source != subscription:
+                raise ua.UaError(f"a message of subscription {source}, which is not ours")
+            return message
+
+    async def republish(self, subscription: int, number: int) -> Message | None:
+        """Asks for a message again: the message, or None where the server has it no more."""
+        request = ua.RepublishRequest()
+        request.Parameters.SubscriptionId = subscription
+        request.Parameters.RetransmitSequenceNumber = number
+        with self._asking(f"asking for message {number} again"):
+            try:
+                body = await self._send(request)
+                _check_header(body)
+            except (ua.uaerrors.BadMessageNotAvailable, ua.uaerrors.BadServiceUnsupported):
+                return None
+            message = read_message(bytes(body))
+        # asyncua's own server answers with an empty message where it has none.
+        return message if message.number == number and not message.is_keep_alive else None
+
+    async def stay_alive(self) -> None:
+        """Asks the server for its state, so that it keeps the session, and renews the secure channel when due."""
+        with self._asking("asking for a sign of life"):
+            await self._client.uaclient.read_attributes(
+                [ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)], ua.AttributeIds.Value
+            )
+            if asyncio.get_running_loop().time() >= self._renew_at_s:
+                await self._client.open_secure_channel(renew=True)
+                self._client.uaclient.revolve_security_token()
+                self._plan_renewal()
+
+    async def call(self, request: Any) -> bytes:  # noqa: ANN401 - asyncua's own
+        """Sends a request of any other service: what follows the header of its response.
+
+        Raises:
+            one of `failures.FAILURES`: the caller knows what was tried, and whether the session is lost by it.
+        """
+        body = await self._send(request)
+        _check_header(body)
+        return bytes(body)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the socket is open, as far as anybody knows."""
+        protocol: UASocketProtocol | None = self._client.uaclient.protocol
+        return protocol is not None and protocol.state is UASocketState.OPEN
+
+    @property
+    def stay_alive_every_s(self) -> float:
+        """How often `stay_alive` is to be called, in seconds: often enough for both of its purposes."""
+        return float(min(self._client.session_timeout / 3, self._client.secure_channel_timeout / 8)) / 1000
+
+    def lost(self, doing: str, what: str) -> SourceLost:
+        """The error that says what was tried at this device, and what came of it."""
+        return SourceLost(f"{self._who}: {doing}: {what}")
+
+    def refused(self, doing: str, what: str) -> TidegateError:
+        """Like `lost`, where the session can go on."""
+        return TidegateError(f"{self._who}: {doing}: {what}")
+
+    def _plan_renewal(self) -> None:
+        """After 75 % of the token's lifetime, as the standard wants it (OPC 10000-4, 5.6.2.1)."""
+        lifetime_s = self._client.secure_channel_timeout / 1000
+        self._renew_at_s = asyncio.get_running_loop().time() + 0.75 * lifetime_s
+
+    async def _send(self, request: Any, timeout_s: float | None = None) -> Buffer:  # noqa: ANN401 - asyncua's own
+        protocol = self._client.uaclient.protocol
+        if protocol is None:
+            raise ConnectionError("the connection is closed")
+        return await protocol.send_request(request, timeout_s)
+
+    @contextmanager
+    def _asking(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            raise self.lost(doing, explain(error)) from error
+
+
+def _check_header(body: Buffer) -> None:
+    """Reads a response's type and header, and leaves the buffer behind them."""
+    nodeid_from_binary(body)
+    struct_from_binary(ua.ResponseHeader, body).ServiceResult.check()
+
+
+def _notice_cancellation() -> None:
+    """Python 3.11's `asyncio.wait_for`, under asyncua's connecting, can swallow a cancellation that comes late."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
