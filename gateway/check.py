@@ -1,8 +1,9 @@
 """Reads a configuration and holds it against what this build can do: what `run` and `check` both start with.
 
-`gateway.config` knows the shape of the file. What needs a protocol or a Wasm module is checked here: each protocol's
-own rules, whether a filter's module can be found and takes its parameters, and whether the filter has anything to
-filter. Nothing is connected to, and neither a protocol's library nor the Wasm engine is loaded.
+`gateway.config` knows the shape of the file. What needs a protocol, a policy or a Wasm module is checked here: each
+protocol's own rules, whether the policy file compiles, whether a filter's module can be found and takes its parameters,
+and whether the filter has anything to filter. Nothing is connected to, and neither a protocol's library nor the Wasm
+engine is loaded.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from gateway.config.models import Config, DeviceSettings, FilterSettings
 from gateway.config.reader import Draft, read_draft
 from gateway.config.words import found
 from gateway.errors import ModuleError, Problem
+from gateway.policy import policy_problems
 from gateway.wasm.library import resolve
 from gateway.wasm.manifest import check_params, read_manifest
 
@@ -44,21 +46,24 @@ class _Models(Mapping[str, type[DeviceSettings]]):
 MODELS: Mapping[str, type[DeviceSettings]] = _Models()
 
 
-def load(path: Path, *, env: Mapping[str, str] = os.environ) -> Config:
+def load(path: Path, *, env: Mapping[str, str] = os.environ, text: str | None = None) -> Config:
     """A configuration that can be run.
 
     Args:
         path: a TOML file, or a JSON file where its name ends in .json.
         env: the variables for `${NAME}`.
+        text: what is to stand in the file; given, the file itself is not read.
 
     Raises:
         ConfigError: it cannot be read or used; carries every problem.
     """
-    draft = read_draft(path, models=MODELS, env=env)
+    draft = read_draft(path, models=MODELS, env=env, text=text)
     problems = _device_problems(draft)
     # A pattern may mean a device that has a mistake, so patterns are only judged when all devices are right.
     whole = not problems and len(draft.devices) == len(draft.tree.get("devices", ()))
     problems += _filter_problems(draft, path.absolute().parent, [*draft.devices.values()] if whole else None)
+    if draft.config is not None:
+        problems += policy_problems(draft.config.policy)
     return draft.settle(problems)
 
 

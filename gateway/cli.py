@@ -1,4 +1,4 @@
-"""The command line: five commands, and how each kind of failure is told.
+"""The command line: the commands, and how each kind of failure is told.
 
 Exit status: 0 done; 1 it failed; 2 the command or the configuration is wrong; 130 interrupted. A `TidegateError` is
 shown as its text on standard error, never as a traceback. What a command needs is imported by that command alone, so
@@ -11,11 +11,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from gateway.errors import ConfigError, TidegateError
+
+if TYPE_CHECKING:
+    from gateway.config.models import Action
 
 __all__ = ["cli", "main"]
 
@@ -59,7 +62,7 @@ def _tell(text: str) -> None:
 
 
 def _usage(error: click.ClickException) -> str:
-    text = error.format_message().rstrip(".").replace("\n", " ")
+    text = " ".join(error.format_message().rstrip(".").split())
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{text}\n  see {context.command_path if context else 'tidegate'} --help"
 
@@ -100,7 +103,7 @@ def run(file: Path) -> int:
     # Behind the check: a mistake is told before the libraries, which take a second on a small box, are loaded.
     from gateway import app
 
-    return app.run(config)
+    return app.run(config, file=file)
 
 
 @cli.command()
@@ -158,6 +161,128 @@ def demo(*, seconds: float, as_json: bool) -> int:
     from gateway import demo as show
 
     return show.run(seconds=seconds, as_json=as_json)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path), envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
+@click.option(
+    "--socket", type=click.Path(path_type=Path), help="The gateway's control socket. Default: what FILE says."
+)
+@click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the screens. Default: the environment's.")
+def tui(file: Path | None, socket: Path | None, lang: str | None) -> int:
+    """Commission on site: devices, tags and broker, on this terminal."""
+    if file is None and socket is None:
+        raise click.UsageError("what is to be worked on? Give FILE, or --socket PATH of a running gateway")
+    try:
+        from tui import main as screens
+    except ModuleNotFoundError as error:
+        if error.name in ("textual", "tomlkit", "rich"):
+            raise TidegateError("the screens are not installed here: pip install tidegate[tui]") from None
+        raise
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise TidegateError("the screens need a terminal; `tidegate status` and `tidegate check` need none")
+    return screens.run(file=file, socket=socket or _told_socket(file), language=lang, check=_plan_of(file))
+
+
+def _told_socket(file: Path | None) -> Path | None:
+    """The socket that a configuration tells; None where it cannot be used, and so no gateway runs on it."""
+    from gateway.check import load
+
+    try:
+        return load(file).socket_path if file is not None and file.exists() else None
+    except ConfigError:
+        return None
+
+
+def _plan_of(file: Path | None) -> Callable[[str], str]:
+    """Gives the plan of what is to stand in the file, or raises `ConfigError`."""
+    from gateway.check import load
+    from gateway.plan_text import plan_text
+
+    return lambda text: plan_text(load(file or Path("tidegate.toml"), text=text))
+
+
+@cli.group()
+def policy() -> None:
+    """Try a policy."""
+
+
+@policy.command("eval")
+@click.argument("file", type=click.Path(path_type=Path), metavar="[FILE]", required=False)
+@click.option("--config", type=click.Path(path_type=Path), help="A configuration: its policy, devices and gateway id.")
+@click.option(
+    "--action", type=click.Choice(["collect", "write", "configure"]), required=True, help="What somebody wants to do."
+)
+@click.option("--device", help="The device's name.")
+@click.option("--tag", help="The tag's name.")
+@click.option("--value", help="The value to write; 5 is a number, press is a text.")
+@click.option("--user", default="", help="Who asks.")
+@click.option("--role", default="", help="In which role.")
+@click.option("--kind", default="sensor", show_default=True, help="Without --config: input.device.type.")
+@click.option("--query", default="data.industrial.allow", show_default=True, help="Without --config: the rule.")
+def policy_eval(
+    file: Path | None,
+    config: Path | None,
+    *,
+    action: Action,
+    device: str | None,
+    tag: str | None,
+    value: str | None,
+    user: str,
+    role: str,
+    kind: str,
+    query: str,
+) -> int:
+    """Ask a policy FILE (Rego), or the policy of a configuration. Exit status: 0 allowed, 1 denied."""
+    from gateway.config.models import PolicySettings
+    from gateway.policy import Device, Request, User, load_policy
+    from gateway.policy.evaluate import answer_text, value_of
+
+    if (file is None) == (config is None):
+        raise click.UsageError("which policy? Give either FILE or --config FILE")
+    settings, gateway = PolicySettings(file=None if file is None else str(file), query=query), "tidegate"
+    asked = None if device is None else Device(name=device, kind=kind)
+    if config is not None:
+        from gateway.check import load
+
+        loaded = load(config)
+        settings, gateway = loaded.policy, loaded.gateway.id
+        known = {one.name: Device.of(one) for one in loaded.devices}
+        if device is not None and device not in known:
+            raise click.UsageError(f'{config} has no device "{device}"; it has {", ".join(known) or "none"}')
+        asked = None if device is None else known[device]
+    request = Request(
+        action=action,
+        gateway=gateway,
+        user=User(name=user, role=role),
+        device=asked,
+        tag=tag,
+        value=None if value is None else value_of(value),
+    )
+    decision = load_policy(settings).decide(request)
+    click.echo(answer_text(request, decision))
+    return 0 if decision.allowed else 1
+
+
+@cli.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    envvar="TIDEGATE_CONFIG",
+    show_envvar=True,
+    required=True,
+    help="The gateway's configuration, which tells the database.",
+)
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most entries.")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+def audit(config: Path, limit: int, *, as_json: bool) -> None:
+    """Show who asked for what, and what came of it."""
+    from gateway.check import load
+    from gateway.commands.listing import audit_json, audit_text
+    from gateway.spool.audit import read_audit
+
+    entries = read_audit(Path(load(config).database.path), limit=limit)
+    click.echo(audit_json(entries) if as_json else audit_text(entries))
 
 
 @cli.command()

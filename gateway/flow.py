@@ -4,6 +4,9 @@
 
 `emit` returns once the batch is durable: that is the adapter's back-pressure, and the moment at which a source may be
 told that its readings arrived. What a filter leaves out on purpose is not lost; it is counted by the chain.
+
+The chain is asked for with each batch, so it can be replaced between two of them. A chain works on a batch in one go,
+without a pause in which somebody else could replace it.
 """
 
 from __future__ import annotations
@@ -37,6 +40,10 @@ class _Uplink(Protocol):
     def offer(self, seq: int, device: str, batch: Batch) -> None: ...
 
 
+class _Latest(Protocol):
+    def put(self, device: str, batch: Batch) -> None: ...
+
+
 class Flow:
     """Leads each device's batches through its chain into the spool, and offers them to the uplink.
 
@@ -44,26 +51,41 @@ class Flow:
         spool: where batches become durable.
         uplink: who sends them; None where no broker is configured, and then they wait in the spool.
         metrics: `received` is counted by device.
+        latest: is shown what passed the chain; None where nobody looks.
         now_ns: UTC nanoseconds since 1970.
     """
 
     def __init__(
-        self, spool: _Spool, uplink: _Uplink | None, metrics: Metrics, now_ns: Callable[[], int] = time.time_ns
+        self,
+        spool: _Spool,
+        uplink: _Uplink | None,
+        metrics: Metrics,
+        *,
+        latest: _Latest | None = None,
+        now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._spool = spool
         self._uplink = uplink
         self._metrics = metrics
+        self._latest = latest
         self._now_ns = now_ns
 
-    def emit(self, device: str, chain: _Chain) -> Callable[[Batch], Awaitable[None]]:
-        """The `emit` to hand to this device's adapter."""
+    def emit(self, device: str, chain: Callable[[], _Chain]) -> Callable[[Batch], Awaitable[None]]:
+        """The `emit` to hand to this device's adapter.
+
+        Args:
+            device: its name.
+            chain: gives the chain that is to be applied now.
+        """
         received = self._metrics.received.labels(device)
 
         async def emit(batch: Batch) -> None:
             if not batch:
                 return
             received.inc(len(batch))
-            applied = chain.apply(batch, self._now_ns())
+            applied = chain().apply(batch, self._now_ns())
+            if applied.batch and self._latest is not None:
+                self._latest.put(device, applied.batch)
             if applied.set_aside:
                 await self._spool.append(device, applied.set_aside, set_aside=True)
             if applied.batch:

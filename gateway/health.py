@@ -54,6 +54,11 @@ class Health:
         if state is not State.STARTING:
             self._log_change(name, state, why)
 
+    def forget(self, name: str) -> None:
+        """The component is no more: it is not shown any longer."""
+        self._states.pop(name, None)
+        self._logged.pop(name, None)
+
     def __getitem__(self, name: str) -> ComponentState:
         return self._states[name]
 

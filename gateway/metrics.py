@@ -39,6 +39,7 @@ class Metrics:
         self.filter_failures = self._counter(
             "tidegate_filter_failures", "Batches that a module failed on.", "filter", "cause"
         )
+        self.commands = self._counter("tidegate_commands", "Commands, by what became of them.", "status")
         self.restarts = self._counter("tidegate_component_restarts", "Restarts of a supervised component.", "component")
         self.latency_s = Histogram(
             "tidegate_latency_seconds",

@@ -14,7 +14,6 @@ from gateway import __version__
 from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.spool import Spool
-from gateway.uplink import Uplink
 from gateway.wasm.chain import Chain
 
 __all__ = ["report"]
@@ -28,7 +27,7 @@ def report(
     health: Health,
     metrics: Metrics,
     spool: Spool,
-    uplink: Uplink | None,
+    uplink: Mapping[str, Any],
     chains: Mapping[str, Chain],
     facts: Mapping[str, Mapping[str, Any]],
 ) -> dict[str, Any]:
@@ -41,7 +40,7 @@ def report(
         health: states of all components.
         metrics: all counters.
         spool: what waits, and what was accepted so far.
-        uplink: None where no broker is configured.
+        uplink: what the uplink tells of itself.
         chains: filters by device.
         facts: what each adapter says of its device.
     """
@@ -69,6 +68,6 @@ def report(
             if len(chain)
         },
         "spool": msgspec.to_builtins(spool.stats, enc_hook=str),
-        "uplink": {"state": "no broker is configured"} if uplink is None else uplink.status,
+        "uplink": uplink,
         "counters": counters,
     }

@@ -46,8 +46,8 @@ _LAST_BUILT_IN: Final = 25
 _ENUMERATION: Final = 29
 _INT32: Final = 6
 _LOCALIZED_TEXT: Final = 21
-_ABSTRACT: Final = frozenset({24, 26, 27, 28})
-"""BaseDataType, Number, Integer, UInteger: the value there now says which type the variable has."""
+_ABSTRACT: Final = frozenset({0, 24, 26, 27, 28})
+"""None at all, BaseDataType, Number, Integer, UInteger: the value there now says which type the variable has."""
 _MOST_SUPERTYPES: Final = 16
 _BAD: Final = 0x80000000
 _UNKNOWN: Final = "whether it was written is not known: read the tag before writing again"

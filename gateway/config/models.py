@@ -19,6 +19,8 @@ from msgspec import Meta, Struct, field
 
 __all__ = [
     "NAME_PATTERN",
+    "Action",
+    "CommandSettings",
     "Config",
     "ControlSettings",
     "DatabaseSettings",
@@ -31,6 +33,7 @@ __all__ = [
     "Name",
     "OfflineSettings",
     "PlantPath",
+    "PolicySettings",
     "Port",
     "Seconds",
     "Section",
@@ -68,6 +71,8 @@ LocalPath = Annotated[str, Meta(min_length=1, extra={"path": "file"})]
 ModuleRef = Annotated[str, Meta(min_length=1, extra={"path": "module"})]
 """Like `LocalPath` where it has a slash or ends in .wasm, else the name of a built-in module."""
 _HIDDEN: Final = "(hidden)"
+Action = Literal["collect", "write", "configure"]
+"""What a policy decides on: reading a device, writing to one of its tags, changing this configuration."""
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
@@ -229,6 +234,56 @@ class WasmSettings(Section, frozen=True):
     )
 
 
+class PolicySettings(Section, frozen=True):
+    """Who may do what. Whatever is not allowed here is denied."""
+
+    file: Annotated[
+        LocalPath | None,
+        Meta(description="An OPA policy (Rego). It decides on everything; needs the extra tidegate[policy]."),
+    ] = None
+    query: Annotated[
+        str,
+        Meta(
+            max_length=256,
+            pattern=r"^data(\.[A-Za-z_][A-Za-z0-9_]*){2,}(?!\n)$",
+            extra={"rule": "the path of a rule, such as data.industrial.allow"},
+            description="The rule of the policy that must be true. Rules named deny and reason beside it say why not.",
+        ),
+    ] = "data.industrial.allow"
+    role: Annotated[
+        str,
+        Meta(max_length=64, description="Role of the gateway itself, and of whoever uses its control socket."),
+    ] = "operator"
+    allow: Annotated[
+        list[Action],
+        Meta(description="Without a policy file: the actions that are allowed, to everybody."),
+    ] = field(default_factory=lambda: ["collect"])
+
+
+class CommandSettings(Section, frozen=True):
+    """Writes to devices that come as MQTT messages. Each one needs the policy's yes as well."""
+
+    enabled: Annotated[
+        bool, Meta(description="true: commands are taken from TOPIC/cmd/DEVICE/TAG/set. false: none are.")
+    ] = False
+    max_age_s: Annotated[
+        Seconds,
+        Meta(description="Longest time that a command without its own expiry may wait here, in seconds."),
+    ] = 30.0
+    write_timeout_s: Annotated[
+        Seconds, Meta(description="Longest wait for a write and its read-back together, in seconds.")
+    ] = 10.0
+    max_waiting: Annotated[
+        int, Meta(ge=1, le=10_000, description="Commands that may wait for one device; what exceeds it is refused.")
+    ] = 100
+    audit_rows: Annotated[
+        int,
+        Meta(
+            ge=100, le=10_000_000, description="Rows of the audit that are kept, and command ids that are remembered."
+        ),
+    ] = 10_000
+
+
 class ControlSettings(Section, frozen=True):
     """The Unix socket that status, the TUI and curl speak to."""
 
@@ -259,6 +314,9 @@ class DeviceSettings(Section, frozen=True):
     type: Annotated[str, Meta(description="The protocol: opcua or modbus.")]
     path: Annotated[PlantPath | None, Meta(description="site/area/line of this device. Default: the gateway's.")] = None
     enabled: Annotated[bool, Meta(description="false: the device is known but not read.")] = True
+    kind: Annotated[
+        str, Meta(min_length=1, max_length=64, description="What the policy knows this device as: input.device.type.")
+    ] = "sensor"
 
 
 class Config(Section, frozen=True):
@@ -269,6 +327,8 @@ class Config(Section, frozen=True):
     offline: OfflineSettings = field(default_factory=OfflineSettings)
     uplink: UplinkSettings | None = None
     wasm: WasmSettings = field(default_factory=WasmSettings)
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    commands: CommandSettings = field(default_factory=CommandSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
     log: LogSettings = field(default_factory=LogSettings)
     filters: Annotated[list[FilterSettings], Meta(description="Wasm modules, in the order they apply.")] = field(

@@ -88,19 +88,27 @@ def read_config(
     return read_draft(path, models=models, env=env).settle()
 
 
-def read_draft(path: Path, *, models: Mapping[str, type[DeviceSettings]], env: Mapping[str, str] = os.environ) -> Draft:
+def read_draft(
+    path: Path,
+    *,
+    models: Mapping[str, type[DeviceSettings]],
+    env: Mapping[str, str] = os.environ,
+    text: str | None = None,
+) -> Draft:
     """Reads a configuration and keeps what is right even where something is wrong, for those who check further.
 
     Args:
         path: a TOML file, or a JSON file where its name ends in .json.
         models: the device model of each protocol, by the device's `type`.
         env: the variables for `${NAME}`.
+        text: what is to stand in the file. Given, the file itself is not read: its path says how the text is written,
+            and where relative paths start.
 
     Raises:
         ConfigError: the file cannot be read or parsed.
     """
     problems: list[Problem] = []
-    tree = interpolate(read_tree(path), env, problems)
+    tree = interpolate(read_tree(path, text), env, problems)
     assert isinstance(tree, dict)
     walk = Walk(models=models, base=path.absolute().parent, problems=problems)
     final = walk.section(Config, tree)

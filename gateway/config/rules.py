@@ -57,6 +57,8 @@ def config_problems(config: Config) -> list[Problem]:
     if size > MAX_SOCKET_PATH_BYTES:
         what = f"{config.socket_path} has {size} bytes and a socket's path may have {MAX_SOCKET_PATH_BYTES}; "
         problems.append(Problem("control.socket", what + "give a shorter one, such as /run/tidegate/control.sock"))
+    if config.commands.enabled and config.uplink is None:
+        problems.append(Problem("commands.enabled", "commands come over MQTT; add the section [uplink]"))
     if config.uplink is not None:
         problems += _uplink_problems(config.uplink)
     return problems

@@ -28,14 +28,19 @@ _TOML_HINTS: Final = (
 )
 
 
-def read_tree(path: Path) -> dict[str, Any]:
+def read_tree(path: Path, text: str | None = None) -> dict[str, Any]:
     """The file's content as plain dicts, lists and values.
+
+    Args:
+        path: the file; the end of its name says how it is written.
+        text: a draft to take in place of the file's text; the file is not touched and need not exist.
 
     Raises:
         ConfigError: the file cannot be read, is not UTF-8, or breaks its syntax.
     """
     try:
-        text = read_text(path, most_bytes=MAX_FILE_BYTES)
+        if text is None:
+            text = read_text(path, most_bytes=MAX_FILE_BYTES)
         return _json(text) if path.suffix.lower() == ".json" else _toml(text)
     except ValueError as error:
         raise ConfigError(str(path), [Problem("", str(error))]) from None

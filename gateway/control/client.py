@@ -12,9 +12,10 @@ from typing import Any
 
 import msgspec
 
-from gateway.errors import TidegateError
+from gateway.control.refusal import Refused
+from gateway.errors import Problem, TidegateError
 
-__all__ = ["call", "status"]
+__all__ = ["Refused", "call", "status"]
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -44,7 +45,8 @@ def call(path: Path, method: str, target: str, body: object = None, *, timeout_s
         The decoded JSON object.
 
     Raises:
-        TidegateError: no gateway listens there, or it refused; the text says which and what to do.
+        Refused: the gateway does not do that; says why.
+        TidegateError: no gateway listens there, or it did not answer; the text says which and what to do.
     """
     connection = _UnixConnection(path, timeout_s)
     try:
@@ -63,8 +65,23 @@ def call(path: Path, method: str, target: str, body: object = None, *, timeout_s
     finally:
         connection.close()
     if response.status >= 400:
-        raise TidegateError(f"the gateway at {path} refused {method} {target}: {answer.decode(errors='replace')}")
+        raise _refusal(response.status, answer, f"the gateway at {path} refused {method} {target}")
     return msgspec.json.decode(answer, type=dict[str, Any])
+
+
+class _Told(msgspec.Struct):
+    error: str
+    problems: list[dict[str, str]] = []
+
+
+def _refusal(status: int, answer: bytes, beginning: str) -> Refused:
+    try:
+        told = msgspec.json.decode(answer, type=_Told)
+    except msgspec.DecodeError:
+        # A defect over there is told by the server's library, in its own way.
+        return Refused(f"{beginning}: {answer.decode(errors='replace')}. Its log says more", status=status)
+    problems = [Problem(problem.get("where", ""), problem.get("what", "")) for problem in told.problems]
+    return Refused(told.error or beginning, status=status, problems=problems)
 
 
 def status(path: Path) -> dict[str, Any]:

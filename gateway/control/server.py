@@ -2,6 +2,9 @@
 
 Who may open the socket may do what it offers: the file's mode is the access check. A socket file left behind by a
 crash is replaced; one that a living gateway answers on is not.
+
+It knows no call: it is handed a table of them, and turns JSON into a dict and a dict into JSON. Whatever a call refuses
+becomes HTTP 4xx with `{"error", "problems"}`; what it raises besides is a defect, told to the log, and HTTP 500.
 """
 
 from __future__ import annotations
@@ -10,20 +13,31 @@ import asyncio
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, TypeAlias
 
 import msgspec
 import uvicorn
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.errors import TidegateError
+from gateway.control.refusal import Refused
+from gateway.errors import ConfigError, SourceLost, TidegateError, UplinkError
 
-__all__ = ["ControlServer"]
+__all__ = ["MAX_BODY_BYTES", "Call", "ControlServer", "Routes"]
+
+Call: TypeAlias = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
+"""Answers one kind of request: from the body's JSON object, or the query of a GET, to the answer's."""
+
+Routes: TypeAlias = Mapping[tuple[str, str], Call]
+"""Calls by (method, path)."""
+
+MAX_BODY_BYTES: Final = 40_000_000
+"""More than twice the largest configuration, as JSON escapes what stands in it."""
 
 _UNIX_PATH_BYTES = 107
 
@@ -49,16 +63,23 @@ class ControlServer:
 
     Args:
         path: where the socket is made; its folder is made when it is missing.
-        status: answers `GET /status`; its result is encoded as JSON.
+        routes: what it answers.
         live: called with True once the socket answers.
+        max_body_bytes: a longer body is refused.
     """
 
     def __init__(
-        self, path: Path, *, status: Callable[[], dict[str, Any]], live: Callable[[bool], None] = lambda _up: None
+        self,
+        path: Path,
+        *,
+        routes: Routes,
+        live: Callable[[bool], None] = lambda _up: None,
+        max_body_bytes: int = MAX_BODY_BYTES,
     ) -> None:
         self._path = path
-        self._status = status
+        self._routes = routes
         self._live = live
+        self._max_body_bytes = max_body_bytes
 
     async def run(self) -> None:
         """Listens until cancelled.
@@ -66,7 +87,12 @@ class ControlServer:
         Raises:
             TidegateError: the socket cannot be made.
         """
-        app = Starlette(routes=[Route("/status", self._get_status)])
+        app = Starlette(
+            routes=[
+                Route(path, self._endpoint(call), methods=[method]) for (method, path), call in self._routes.items()
+            ],
+            exception_handlers={TidegateError: _refused, HTTPException: _not_found},
+        )
         listener = self._listen()
         config = uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
@@ -83,8 +109,23 @@ class ControlServer:
             listener.close()
             self._path.unlink(missing_ok=True)
 
-    async def _get_status(self, _request: Request) -> Response:
-        return Response(msgspec.json.encode(self._status()), media_type="application/json")
+    def _endpoint(self, call: Call) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            asked = dict(request.query_params) if request.method in ("GET", "HEAD") else await self._body(request)
+            return _json(200, await call(asked))
+
+        return answer
+
+    async def _body(self, request: Request) -> dict[str, Any]:
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > self._max_body_bytes:
+                raise Refused(f"the request is longer than {self._max_body_bytes:,} bytes", status=413)
+        try:
+            return msgspec.json.decode(body or b"{}", type=dict[str, Any])
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise Refused(f"the request's body is not a JSON object: {error}", status=400) from None
 
     def _listen(self) -> socket.socket:
         path = self._path
@@ -111,6 +152,35 @@ class ControlServer:
             listener.close()
             raise
         return listener
+
+
+async def _refused(_request: Request, error: Exception) -> Response:
+    problems = error.problems if isinstance(error, Refused | ConfigError) else ()
+    text = error.text if isinstance(error, Refused) else _error_text(error)
+    told = [{"where": where, "what": what} for where, what in problems]
+    return _json(_status_of(error), {"error": text, "problems": told})
+
+
+async def _not_found(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    text = f"there is no {request.method} {request.url.path} on this socket: {error.detail}"
+    return _json(error.status_code, {"error": text, "problems": []})
+
+
+def _error_text(error: Exception) -> str:
+    return f"{error.source} cannot be used" if isinstance(error, ConfigError) else str(error)
+
+
+def _status_of(error: Exception) -> int:
+    if isinstance(error, Refused):
+        return error.status
+    if isinstance(error, ConfigError):
+        return 422
+    return 424 if isinstance(error, SourceLost | UplinkError) else 400
+
+
+def _json(status: int, content: object) -> Response:
+    return Response(msgspec.json.encode(content), status_code=status, media_type="application/json")
 
 
 def _remove_stale(path: Path) -> None:

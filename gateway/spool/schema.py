@@ -118,6 +118,25 @@ MIGRATIONS: Final = (
             aside_bytes = aside_bytes - OLD.bytes;
     END;
     """,
+    """
+    CREATE TABLE audit (
+        number INTEGER PRIMARY KEY,
+        id TEXT UNIQUE,
+        at_ns INTEGER NOT NULL,
+        user TEXT NOT NULL,
+        role TEXT NOT NULL,
+        action TEXT NOT NULL,
+        device TEXT NOT NULL,
+        tag TEXT NOT NULL,
+        value TEXT NOT NULL,
+        allowed INTEGER NOT NULL,
+        reason TEXT NOT NULL,
+        status TEXT NOT NULL,
+        result TEXT NOT NULL,
+        read_back TEXT NOT NULL,
+        finished_ns INTEGER
+    );
+    """,
 )
 
 _TOTALS: Final = """

@@ -114,6 +114,19 @@ class SpoolFile:
         self._doubtful = None
         self._adopt(group, totals)
 
+    async def transact(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
+        """Carries out statements as one durable transaction. They must not touch batches, points, totals or drops.
+
+        Raises:
+            sqlite3.Error: it failed, or so it seems; `settle` rolls back what was left open.
+        """
+        self._doubtful = Group(after_seq=self.totals.last_seq)
+        connection = self._connected()
+        for sql, parameters in statements:
+            await connection.execute_fetchall(sql, parameters)
+        await connection.commit()
+        self._doubtful = None
+
     async def fetch(self, sql: str, parameters: Iterable[Any] | Mapping[str, Any] = ()) -> list[Any]:
         """All rows of a query."""
         return list(await self._connected().execute_fetchall(sql, parameters))

@@ -11,16 +11,17 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from gateway.batch import Batch
 from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch, SpoolError
 from gateway.metrics import Metrics
 from gateway.points import PointTable
+from gateway.spool.audit import Audit
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
 from gateway.spool.line import Line, Waiting
@@ -31,6 +32,8 @@ from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
+
+_Result = TypeVar("_Result")
 
 ACK_DELAY_S: Final = 0.5
 """Longest time a deletion waits for a batch to share its commit with."""
@@ -188,6 +191,14 @@ class Spool:
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
         self._arm()
 
+    def audit(self, *, max_rows: int) -> Audit:
+        """The audit that is kept in the spool's file.
+
+        Args:
+            max_rows: rows that are kept; the oldest make room.
+        """
+        return Audit(self._with_file, max_rows=max_rows)
+
     async def flush(self) -> None:
         """Returns once everything that was appended and acknowledged before the call is on disk.
 
@@ -313,6 +324,19 @@ class Spool:
         acked = set(self._acked)
         while self._line.left < goal or not acked.isdisjoint(self._acked):
             await self._commit()
+
+    async def _with_file(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> _Result:
+        """What `work` makes of the file, in which nothing is in doubt.
+
+        Raises:
+            SpoolError: the disk refuses, or the file was damaged and a fresh one has taken its place.
+        """
+        async with self._using_file(doing):
+            await self._settle()
+            return await work(self._file)
+        raise SpoolError(
+            f"{doing.capitalize()} the spool {self._file.path}: it was damaged and is replaced; try again."
+        )
 
     async def _commit(self) -> None:
         try:

@@ -1,8 +1,9 @@
-"""aiomqtt's client, with the four things the uplink needs and aiomqtt does not give.
+"""aiomqtt's client, with the five things the uplink needs and aiomqtt does not give.
 
 - Why the broker answered a PUBLISH: aiomqtt takes any PUBACK for a success, also MQTT 5's "not authorised".
 - A publish without a task: the answer arrives as a call, so a message costs no task, timer or event.
 - What the broker said in its CONNACK: how many messages it takes at once, and how large.
+- Messages as calls, with what MQTT 5 says of each (its expiry), and no queue between.
 - An end that leaves nothing: after `shut`, or a failed or cancelled `connect`, there is no socket and no task.
 
 Only this file touches private names of aiomqtt and paho; the tests with a real broker cover each of them.
@@ -20,6 +21,7 @@ import aiomqtt
 import paho.mqtt.client as paho
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from gateway.uplink.dial import dial
 
@@ -45,8 +47,9 @@ class MqttClient(aiomqtt.Client):
         username: user name, where the broker wants one.
         password: its password.
         keepalive_s: longest silence before a ping, in seconds.
-        will: what the broker publishes when we go without a word.
+        will: what the broker publishes when we go without a word; None: nothing.
         on_answer: called for each answered PUBLISH, on the event loop.
+        on_message: called for each message that comes, on the event loop.
     """
 
     def __init__(
@@ -60,8 +63,9 @@ class MqttClient(aiomqtt.Client):
         username: str | None,
         password: str | None,
         keepalive_s: int,
-        will: aiomqtt.Will,
+        will: aiomqtt.Will | None,
         on_answer: Answer,
+        on_message: Callable[[paho.MQTTMessage], None] = lambda _message: None,
     ) -> None:
         super().__init__(
             host,
@@ -79,6 +83,7 @@ class MqttClient(aiomqtt.Client):
         )
         self._tls = tls
         self._on_answer = on_answer
+        self._hand_over = on_message
         self.receive_maximum: int | None = None
         """Messages the broker takes at once, where it told (MQTT 5, 3.2.2.3.3)."""
         self.maximum_packet_bytes: int | None = None
@@ -114,6 +119,20 @@ class MqttClient(aiomqtt.Client):
         if info.rc != paho.MQTT_ERR_SUCCESS:
             raise aiomqtt.MqttCodeError(info.rc, "Could not publish message")
         return info.mid
+
+    async def listen(self, topic: str, *, timeout_s: float) -> ReasonCode:
+        """Subscribes at QoS 1 and returns what the broker says to that. Retained messages are marked as such.
+
+        Raises:
+            aiomqtt.MqttError: the connection is gone, or no answer came.
+        """
+        if self._client.protocol == paho.MQTTv5:
+            options = SubscribeOptions(qos=1, retainAsPublished=True)
+            (reason,) = await self.subscribe(topic, options=options, timeout=timeout_s)
+        else:
+            (reason,) = await self.subscribe(topic, qos=1, timeout=timeout_s)
+        assert isinstance(reason, ReasonCode)
+        return reason
 
     async def lost(self) -> BaseException | None:
         """Waits until the connection is gone; returns what the library knows about why."""
@@ -163,6 +182,14 @@ class MqttClient(aiomqtt.Client):
             self._connected.set_exception(aiomqtt.MqttError("it closed the connection before it answered"))
             return
         super()._on_disconnect(client, userdata, flags, reason_code, properties)
+
+    def _on_message(
+        self,
+        client: paho.Client,  # noqa: ARG002 - paho passes it
+        userdata: object,  # noqa: ARG002
+        message: paho.MQTTMessage,
+    ) -> None:
+        self._hand_over(message)
 
     def _on_publish(
         self, client: paho.Client, userdata: object, mid: int, reason_code: ReasonCode, properties: Properties

@@ -102,6 +102,11 @@ class Courier:
         if self._coverage.due or self._coverage.suspicious:
             self._backlog.wake()
 
+    def look_again(self, seq: int) -> None:
+        """Has the backlog reader look for rows up to this number that nobody offered."""
+        self._coverage.unoffered(seq)
+        self._backlog.wake()
+
     async def run(self) -> None:
         """Works until the connection is lost.
 
@@ -154,6 +159,7 @@ class Courier:
             "refused": self._holds.reasons(),
             "too_large_rows": self._too_large_rows,
             "status_topic": self._session.status_trouble,
+            "commands_topic": self._session.commands_trouble,
         }
 
     async def _send(self) -> None:

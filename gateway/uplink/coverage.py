@@ -71,6 +71,13 @@ class Coverage:
         """Memory could not take this row, or does not know it: it is to be read."""
         self.upto = seq if self.upto is None else max(self.upto, seq)
 
+    def unoffered(self, seq: int) -> None:
+        """Rows up to this number may be in the spool that were never offered, and no offer will follow to show it."""
+        if self.upto is None:
+            self._at_end = False
+        else:
+            self.missed(seq)
+
     def own(self, seq: int) -> None:
         """The row is queued or in flight from now on."""
         self._owned.add(seq)

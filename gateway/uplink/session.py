@@ -18,16 +18,18 @@ from typing import Final
 import aiomqtt
 from aiomqtt import ProtocolVersion, Will
 from msgspec import json
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.config.models import UplinkSettings
 from gateway.errors import UplinkError
 from gateway.uplink.client import Answer, MqttClient
+from gateway.uplink.commands import CommandTraffic
 from gateway.uplink.tls import tls_context
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import connect_trouble, lost_trouble, reason_name
 
-__all__ = ["CONNECT_S", "Session", "broker_name"]
+__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port"]
 
 CONNECT_S: Final = 10.0
 """Longest time for TCP, TLS and the broker's CONNACK together."""
@@ -37,13 +39,18 @@ _PLAIN_PORT: Final = 1883
 _TLS_PORT: Final = 8883
 
 
-def _port(settings: UplinkSettings) -> int:
+def broker_port(settings: UplinkSettings) -> int:
+    """The broker's TCP port: as configured, else the usual one."""
     return settings.port or (_PLAIN_PORT if settings.tls is None else _TLS_PORT)
 
 
 def broker_name(settings: UplinkSettings) -> str:
     """The broker as people write it: host:port."""
-    return f"{settings.host}:{_port(settings)}"
+    return f"{settings.host}:{broker_port(settings)}"
+
+
+def _ignore(_message: MQTTMessage) -> None:
+    """Takes what comes where nothing was subscribed to."""
 
 
 class Session:
@@ -56,6 +63,7 @@ class Session:
         topics: where the status goes.
         now_ns: UTC nanoseconds since 1970.
         on_answer: called with packet id and reason of each PUBACK to a `send`.
+        commands: takes what comes; None: nothing is subscribed to.
     """
 
     def __init__(
@@ -67,6 +75,7 @@ class Session:
         topics: Topics,
         now_ns: Callable[[], int],
         on_answer: Answer,
+        commands: CommandTraffic | None = None,
     ) -> None:
         self._settings = settings
         self._gateway_id = gateway_id
@@ -74,10 +83,13 @@ class Session:
         self._topics = topics
         self._now_ns = now_ns
         self._on_answer = on_answer
+        self._commands = commands
         self._statuses: dict[int, asyncio.Future[ReasonCode]] = {}
         self._client: MqttClient | None = None
         self.status_trouble: str | None = None
         """Why the broker does not take our status, where it does not."""
+        self.commands_trouble: str | None = None
+        """Why the broker does not give us commands, where it does not."""
 
     async def open(self) -> None:
         """Connects and publishes `online`.
@@ -88,9 +100,10 @@ class Session:
         settings = self._settings
         self._client = MqttClient(
             settings.host,
-            _port(settings),
+            broker_port(settings),
             tls=None if settings.tls is None else tls_context(settings.tls),
             on_answer=self._answered,
+            on_message=_ignore if self._commands is None else self._commands.received,
             identifier=settings.client_id or f"tidegate-{self._gateway_id}",
             protocol=ProtocolVersion.V5 if settings.protocol == "5" else ProtocolVersion.V311,
             username=settings.username,
@@ -103,13 +116,18 @@ class Session:
                 await self._client.connect()
         except (OSError, aiomqtt.MqttError) as error:
             raise self._error(connect_trouble(error, host=settings.host, timeout_s=CONNECT_S)) from None
+        if self._commands is not None:
+            await self._listen(self._commands.subscription)
         await self._say("online")
 
     @property
     def window(self) -> int:
         """Most messages in flight: what the settings say, or less where the broker said so."""
         told = None if self._client is None else self._client.receive_maximum
-        return self._settings.window if told is None else min(self._settings.window, told)
+        if told is None:
+            return self._settings.window
+        # One more may be in flight beside them: a reply to a command.
+        return min(self._settings.window, told if self._commands is None else max(1, told - 1))
 
     @property
     def maximum_packet_bytes(self) -> int | None:
@@ -156,6 +174,20 @@ class Session:
         """Ends the connection at once. May be called at any time."""
         if self._client is not None:
             await self._client.shut()
+
+    async def _listen(self, topic: str) -> None:
+        """Subscribes. A broker that refuses it costs the commands, not the connection.
+
+        Raises:
+            UplinkError: the connection went away, or no answer came.
+        """
+        assert self._client is not None
+        try:
+            reason = await self._client.listen(topic, timeout_s=_STATUS_S)
+        except aiomqtt.MqttError as error:
+            raise self._error(lost_trouble(error)) from None
+        refused = reason.value >= _REFUSED
+        self.commands_trouble = f"{topic}: {reason_name(reason.value, str(reason))}" if refused else None
 
     async def _say(self, state: str) -> None:
         """Publishes a status and waits for its answer.

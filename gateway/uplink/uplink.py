@@ -24,6 +24,7 @@ from gateway.config.models import OfflineSettings, UplinkSettings
 from gateway.errors import UplinkError
 from gateway.metrics import Metrics
 from gateway.points import PointTable
+from gateway.uplink.commands import CommandTraffic, TakeCommand
 from gateway.uplink.contract import LiveRow, Spool
 from gateway.uplink.courier import Courier
 from gateway.uplink.holds import Holds
@@ -50,6 +51,7 @@ class Uplink:
         now_ns: UTC nanoseconds since 1970.
         clock: seconds of a steady clock.
         live: called with True once connected, and with False when that ends.
+        on_command: takes each command message; None: no commands are subscribed to.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Uplink:
         now_ns: Callable[[], int] = time.time_ns,
         clock: Callable[[], float] = time.monotonic,
         live: Callable[[bool], None] = lambda _up: None,
+        on_command: TakeCommand | None = None,
     ) -> None:
         self._settings = settings
         self._offline = offline
@@ -75,6 +78,7 @@ class Uplink:
         self._clock = clock
         self._tell_live = live
         self._topics = Topics(settings.topic, gateway_id=gateway_id)
+        self._commands = None if on_command is None else CommandTraffic(self._topics, on_command)
         self._holds = Holds(offline.sync_interval)
         self._courier: Courier | None = None
         self._last: int | None = None
@@ -97,6 +101,24 @@ class Uplink:
             self._metrics.dropped.labels("offline_disabled").inc(len(batch))
         self._last = seq if self._last is None else max(self._last, seq)
 
+    def look_again(self, seq: int) -> None:
+        """Says that rows up to this number may have been committed and never offered: their source was ended."""
+        if self._last is not None:
+            self._last = max(self._last, seq)
+        if self._courier is not None:
+            self._courier.look_again(seq)
+
+    def reply(self, device: str, tag: str, payload: bytes) -> None:
+        """Publishes the reply to a command to TOPIC/cmd/DEVICE/TAG/result, now or once connected. Never blocks.
+
+        Args:
+            device: the device in the command's topic.
+            tag: the tag in it.
+            payload: the reply.
+        """
+        if self._commands is not None:
+            self._commands.reply(device, tag, payload)
+
     async def run(self) -> None:
         """Connects and publishes until cancelled; then finishes what is in flight, says `offline` and disconnects.
 
@@ -112,6 +134,7 @@ class Uplink:
             topics=self._topics,
             now_ns=self._now_ns,
             on_answer=self._answered,
+            commands=self._commands,
         )
         try:
             await session.open()
@@ -169,6 +192,8 @@ class Uplink:
             clock=self._clock,
         )
         self._courier = courier
+        if self._commands is not None:
+            self._commands.opened(session)
         self._enter("connected")
         self._tell_live(True)
         try:
@@ -178,6 +203,8 @@ class Uplink:
             raise
         finally:
             self._courier = None
+            if self._commands is not None:
+                self._commands.closed()
             self._tell_live(False)
 
     async def _leave(self, courier: Courier, session: Session) -> None:
@@ -190,6 +217,8 @@ class Uplink:
         await session.leave(_LEAVING_S)
 
     def _answered(self, packet_id: int, reason: ReasonCode) -> None:
+        if self._commands is not None and self._commands.answered(packet_id):
+            return
         if self._courier is not None:
             self._courier.answered(packet_id, reason)
 

@@ -51,7 +51,7 @@ def batch_of(*points: int) -> Batch:
 
 async def test_emit_returns_after_the_commit_and_then_offers() -> None:
     spool, uplink, metrics = Spool(), Uplink(), Metrics()
-    emit = Flow(spool, uplink, metrics).emit("press", Odd())
+    emit = Flow(spool, uplink, metrics).emit("press", Odd)
     task = asyncio.ensure_future(emit(batch_of(1, 2, 3)))
     await asyncio.sleep(0.01)
     assert not task.done()
@@ -66,7 +66,7 @@ async def test_emit_returns_after_the_commit_and_then_offers() -> None:
 async def test_what_is_filtered_away_whole_or_set_aside_is_not_offered() -> None:
     spool, uplink = Spool(), Uplink()
     spool.durable.set()
-    emit = Flow(spool, uplink, Metrics()).emit("press", Odd())
+    emit = Flow(spool, uplink, Metrics()).emit("press", Odd)
     await emit(batch_of(2))
     await emit(Batch(b""))
     await emit(batch_of(100, 1))
@@ -77,12 +77,12 @@ async def test_what_is_filtered_away_whole_or_set_aside_is_not_offered() -> None
 async def test_what_the_spool_refused_is_not_offered() -> None:
     spool, uplink = Spool(refuse=True), Uplink()
     spool.durable.set()
-    await Flow(spool, uplink, Metrics()).emit("press", Odd())(batch_of(1))
+    await Flow(spool, uplink, Metrics()).emit("press", Odd)(batch_of(1))
     assert not uplink.offered
 
 
 async def test_without_a_broker_readings_wait_in_the_spool() -> None:
     spool = Spool()
     spool.durable.set()
-    await Flow(spool, None, Metrics()).emit("press", Odd())(batch_of(1))
+    await Flow(spool, None, Metrics()).emit("press", Odd)(batch_of(1))
     assert len(spool.rows) == 1

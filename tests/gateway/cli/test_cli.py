@@ -18,7 +18,7 @@ from gateway.cli import cli, main
 from gateway.config.schema import schema
 from gateway.errors import ConfigError, Problem, SpoolError
 
-COMMANDS = {"run", "check", "status", "demo", "schema"}
+COMMANDS = {"run", "check", "status", "demo", "schema", "policy", "audit"}
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_the_file_may_come_from_the_environment(file, monkeypatch, capsys):
 @pytest.mark.parametrize("status", [0, 3])
 def test_run_hands_the_configuration_on_and_the_status_back(file, monkeypatch, status):
     ran = []
-    monkeypatch.setattr(gateway.app, "run", lambda config: ran.append(config.gateway.id) or status)
+    monkeypatch.setattr(gateway.app, "run", lambda config, *, file: ran.append(config.gateway.id) or status)
     assert main(["run", str(file)]) == status
     assert ran == ["edge-7"]
 
@@ -101,7 +101,7 @@ def test_run_hands_the_configuration_on_and_the_status_back(file, monkeypatch, s
     ],
 )
 def test_how_a_run_may_end(file, monkeypatch, capsys, error, status, text):
-    def run(_config):
+    def run(_config, *, file):
         raise error
 
     monkeypatch.setattr(gateway.app, "run", run)
@@ -111,7 +111,7 @@ def test_how_a_run_may_end(file, monkeypatch, capsys, error, status, text):
 
 
 def test_a_defect_of_ours_is_not_hidden(file, monkeypatch):
-    def run(_config):
+    def run(_config, *, file):
         raise RuntimeError("a defect")
 
     monkeypatch.setattr(gateway.app, "run", run)

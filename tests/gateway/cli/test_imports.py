@@ -19,6 +19,7 @@ HEAVY = {
     "uvicorn",
     "starlette",
     "textual",
+    "regopy",
 }
 EXAMPLE = Path(__file__).parents[3] / "config" / "example.toml"
 PROGRAM = """

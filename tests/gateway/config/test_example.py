@@ -87,6 +87,7 @@ def test_with_every_key_in_force_it_can_be_used(tmp_path):
     (tmp_path / "config.toml").write_text(text)
     for name in re.findall(r'^(?:ca|cert|key)_file = "(.*?)"', text, re.MULTILINE):
         (tmp_path / name).write_text("a certificate\n")
+    (tmp_path / "policy.rego").write_text((FOLDER / "policy.rego").read_text())
     config = load(tmp_path / "config.toml", env={"MQTT_PASSWORD": "a", "PRESS_PASSWORD": "b"})
     assert config.uplink.password == "a"
     assert config.devices[0].password == "b"

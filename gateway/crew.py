@@ -1,0 +1,77 @@
+"""The crew: starts the named tasks of a gateway in its one TaskGroup, and ends them.
+
+Whatever is started here runs under `supervise`, so that no failure of one task reaches the group. A task that is ended
+leaves its component's last state behind; who ended it says what becomes of that.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from gateway.health import Health, State
+from gateway.metrics import Metrics
+from gateway.supervise import Backoff, supervise
+
+__all__ = ["Crew", "Task", "Work", "end"]
+
+Work: TypeAlias = Callable[[], Awaitable[None]]
+Task: TypeAlias = asyncio.Task[None]
+
+_BACKOFF = Backoff()
+
+
+class Crew:
+    """Tasks under supervision.
+
+    Args:
+        group: where they live.
+        health: where their states are kept.
+        metrics: restarts are counted by component.
+    """
+
+    def __init__(self, group: asyncio.TaskGroup, *, health: Health, metrics: Metrics) -> None:
+        self._group = group
+        self._health = health
+        self._metrics = metrics
+
+    def start(self, name: str, work: Work, backoff: Backoff = _BACKOFF) -> Task:
+        """Runs a component until it is ended.
+
+        Args:
+            name: of the component and of its task.
+            work: one life of it.
+            backoff: pauses between its lives.
+        """
+        supervised = supervise(name, work, health=self._health, metrics=self._metrics, backoff=backoff)
+        return self._group.create_task(supervised, name=name)
+
+    def state_of(self, component: str, *, up: str, down: str) -> Callable[[bool], None]:
+        """What a component calls to say whether it works.
+
+        Args:
+            component: its name.
+            up: its state in words while it works.
+            down: and while it does not.
+        """
+
+        def tell(is_up: bool) -> None:
+            self._health.set(component, State.UP if is_up else State.DEGRADED, up if is_up else down)
+
+        return tell
+
+    def stopped(self, component: str, why: str) -> None:
+        """Says that a component is known and does not run."""
+        self._health.set(component, State.STOPPED, why)
+
+    def gone(self, component: str) -> None:
+        """Says that a component is no longer known."""
+        self._health.forget(component)
+
+
+async def end(*tasks: Task) -> None:
+    """Cancels tasks and waits until they have ended."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

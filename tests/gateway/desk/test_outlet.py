@@ -1,0 +1,85 @@
+"""The way to the broker, taken away and put back: what nobody could offer is sent all the same."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from gateway.batch import Batch, Reading
+from gateway.config.models import Config, DatabaseSettings, UplinkSettings
+from gateway.crew import Crew, end
+from gateway.demo.broker import Broker
+from gateway.demo.ledger import Ledger
+from gateway.demo.subscriber import Subscriber
+from gateway.health import Health
+from gateway.metrics import Metrics
+from gateway.outlet import Outlet
+from gateway.spool import Spool
+
+
+async def until(condition) -> None:
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def outlet_at(broker: Broker, folder: Path):
+    """An outlet over a real spool, and the book of who listens at the broker."""
+    book, metrics = Ledger(), Metrics()
+    spool = await Spool.open(folder / "spool.db", settings=DatabaseSettings(), metrics=metrics)
+    point = spool.points.intern("s/a/l/press/force", device="press")
+    subscriber = Subscriber(host=broker.host, port=broker.port, topic="+/data/#", ledger=book)
+
+    async def store() -> tuple[int, Batch]:
+        batch = Batch.of([Reading(1, 1.0, point)])
+        return await spool.append("press", batch), batch
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(spool.run()), group.create_task(subscriber.run())]
+            await asyncio.wait_for(subscriber.subscribed.wait(), 20)
+            crew = Crew(group, health=Health(), metrics=metrics)
+            outlet = Outlet(spool, crew=crew, metrics=metrics, now_ns=lambda: 1)
+            try:
+                yield outlet, spool, store, book
+            finally:
+                await outlet.stop()
+                await end(*tasks)
+    finally:
+        await spool.close()
+
+
+def config(broker: Broker, topic: str) -> Config:
+    return Config(uplink=UplinkSettings(host=broker.host, port=broker.port, topic=topic))
+
+
+async def test_a_row_whose_source_was_ended_is_sent_though_no_other_follows(broker: Broker, tmp_path: Path) -> None:
+    async with outlet_at(broker, tmp_path) as (outlet, spool, store, book):
+        outlet.start(config(broker, "a"))
+        seq, batch = await store()
+        outlet.offer(seq, "press", batch)
+        await until(lambda: book.received == 1)
+        await store()  # and nobody lives to offer it
+        outlet.look_again(spool.stats.last_seq)
+        await until(lambda: book.received == 2)
+        assert book.seq_holes() == []
+
+
+async def test_what_comes_while_there_is_no_uplink_is_sent_by_the_next(broker: Broker, tmp_path: Path) -> None:
+    async with outlet_at(broker, tmp_path) as (outlet, _, store, book):
+        outlet.start(config(broker, "a"))
+        seq, batch = await store()
+        outlet.offer(seq, "press", batch)
+        await until(lambda: book.received == 1)
+        await outlet.change(Config())
+        assert outlet.status["state"] == "no broker is configured"
+        seq, batch = await store()
+        outlet.offer(seq, "press", batch)
+        await outlet.change(config(broker, "b"))
+        seq, batch = await store()
+        outlet.offer(seq, "press", batch)
+        await until(lambda: book.received == 3)
+        assert book.seq_holes() == []
+        assert book.duplicates == 0

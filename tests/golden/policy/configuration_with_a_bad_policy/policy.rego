@@ -1,0 +1,5 @@
+package industrial
+
+allow {
+  input.action ==
+}

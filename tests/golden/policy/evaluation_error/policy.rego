@@ -1,0 +1,3 @@
+package industrial
+
+allow { to_number(input.value) < 5 }

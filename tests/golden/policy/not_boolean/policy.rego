@@ -1,0 +1,3 @@
+package industrial
+
+allow = "yes"
