@@ -2,31 +2,35 @@
 
 Polls start on a fixed grid of the monotonic clock. A poll that takes longer than the interval, be it for the device or
 for `emit`, makes the next slots fall out; they are counted as `overrun` and never caught up. All readings of one poll
-are one batch. The loop ends with `SourceLost` when no connection can be made or no unit answers any more, after the
-readings that this makes bad have been emitted.
+are one batch, or more where units fall silent meanwhile. The loop ends with `SourceLost` when no connection can be made
+or no unit answers any more, after the readings that this makes bad have been emitted.
+
+While it runs, tags can be written (`write`); how that and the polls share the connection is `line`'s.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from itertools import groupby
 from typing import Final
 
 from adapters.base import Context, Emit
+from adapters.modbus import texts
 from adapters.modbus.errors import Unreachable
 from adapters.modbus.items import resolve
+from adapters.modbus.line import Line
 from adapters.modbus.planner import plan_requests
 from adapters.modbus.schedule import next_slot
 from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.sweep import Harvest, Sweep
-from adapters.modbus.transport import Line
-from adapters.modbus.units import Unit
-from gateway.batch import BAD_COMMUNICATION
-from gateway.errors import SourceLost
+from adapters.modbus.units import Silence, Unit
+from adapters.modbus.write import TagWriter
+from gateway.batch import BAD_COMMUNICATION, Reading, Value
+from gateway.errors import SourceLost, TidegateError
 
 __all__ = ["ModbusAdapter"]
 
-_MOST_LISTED: Final = 20
 _MEAN_OVER_CYCLES: Final = 100
 
 
@@ -42,8 +46,12 @@ class ModbusAdapter:
         self._settings = settings
         self._context = context
         self._items = resolve(settings)
-        # What the last run, when its source was lost, had said to be bad: the next one need not say it again.
+        # What the last run, when its source was lost, had said to be bad (the next one need not say it again), and the
+        # units that were silent before it was lost.
         self._known_bad: dict[int, int] = {}
+        self._known_silent: dict[int, Silence] = {}
+        self._writer = TagWriter(settings, points=context.points, count=self._count, now_ns=context.now_ns)
+        self._running: Sweep | None = None
         self._live = False
         self._cycles = 0
 
@@ -56,25 +64,66 @@ class ModbusAdapter:
         settings = self._settings
         bad, self._known_bad = self._known_bad, {}
         line = Line(host=settings.host, port=settings.port, timeout_s=settings.timeout_s)
+        self._running = self._sweep(line)
         try:
-            await self._poll(self._sweep(line), bad, emit)
+            await self._poll(self._running, bad, emit)
         finally:
+            self._running = None
             self._say_live(False)
-            line.close()
+            line.end()
             await asyncio.sleep(0)  # the event loop closes an aborted connection's socket in its next turn
+
+    async def write(self, tag: str, value: Value) -> Reading:
+        """Writes one value between two polls, and reads it back. Sends it at most once.
+
+        Which values a tag takes, and how they are rounded, is in `encode`.
+
+        Args:
+            tag: name of a tag.
+            value: what to write, as a reading of the tag would show it.
+
+        Returns:
+            What the device shows after the write. A bad status means: the device has confirmed the write, but the tag
+            could not be read back.
+
+        Raises:
+            SourceLost: the device is not connected; nothing was sent.
+            TidegateError: the tag or the value does not allow it (nothing was sent), the device refused, or its answer
+                leaves open whether it has done it; the text says which.
+        """
+        settings = self._settings
+        item = next((item for item in self._items if item.name == tag), None)
+        if item is None:
+            raise TidegateError(texts.unknown_tag(settings, tag))
+        write = self._writer.prepare(item, value)
+        sweep = self._running
+        if sweep is None:
+            raise SourceLost(texts.not_running(settings, tag))
+        if not any(unit.answers for unit in sweep.units if unit.unit_id == item.unit_id):
+            raise SourceLost(texts.unit_away(settings, tag, item.unit_id))
+        return await self._writer.write(sweep.line, item, write)
 
     async def _poll(self, sweep: Sweep, bad: dict[int, int], emit: Emit) -> None:
         clock = asyncio.get_running_loop().time
         slot_s = clock()
         while True:
             started_s = clock()
+            # As it is before this cycle: that one may be lost because the whole device falls silent.
+            silences = {unit.unit_id: unit.silence for unit in sweep.units if unit.silence is not None}
             harvest = Harvest(points=self._context.points, bad=bad, now_ns=self._context.now_ns)
-            lost = await self._read(sweep, harvest)
+
+            async def hand_over(harvest: Harvest = harvest) -> None:
+                if batch := harvest.take():
+                    await emit(batch)
+                if harvest.answers:
+                    self._say_live(True)
+
+            lost = await self._read(sweep, harvest, hand_over)
             self._tell(sweep, bad, took_s=clock() - started_s)
-            if batch := harvest.batch():
+            if batch := harvest.take():
                 await emit(batch)
             if lost:
-                self._known_bad = bad
+                self._known_bad, self._known_silent = bad, silences
                 raise SourceLost(lost)
             self._say_live(harvest.answers > 0)
             await sweep.probe()
@@ -83,43 +132,36 @@ class ModbusAdapter:
                 self._count("overrun", missed)
             await asyncio.sleep(slot_s - clock())
 
-    async def _read(self, sweep: Sweep, harvest: Harvest) -> str:
+    async def _read(self, sweep: Sweep, harvest: Harvest, hand_over: Callable[[], Awaitable[None]]) -> str:
         """Reads all units once; says why the device is lost, where it is."""
         try:
-            await sweep.read(harvest)
+            await sweep.read(harvest, hand_over)
         except Unreachable as error:
             self._count(error.cause, 1)
             harvest.bad(self._items, BAD_COMMUNICATION)
-            return (
-                f"{self._settings.name}: no Modbus connection to {self._where}: {error}. Check the address, "
-                "that the device is powered and in the network, and that it has a connection to spare"
-            )
+            return texts.no_connection(self._settings, error)
         if not sweep.all_silent:
             return ""
-        ids = [str(unit.unit_id) for unit in sweep.units]
-        more = f" and {len(ids) - _MOST_LISTED} more" if len(ids) > _MOST_LISTED else ""
-        return (
-            f"{self._settings.name}: {self._where} takes the connection, but no unit answers "
-            f"(asked: {', '.join(ids[:_MOST_LISTED])}{more}; waited {self._settings.timeout_s:g} s for each). "
-            "Check unit_id, timeout_s, and the serial line if this is a gateway"
-        )
+        return texts.no_answer(self._settings, [unit.unit_id for unit in sweep.units])
 
     def _sweep(self, line: Line) -> Sweep:
         settings = self._settings
+        clock = asyncio.get_running_loop().time
         requests = plan_requests(self._items, max_registers=settings.max_registers, max_gap=settings.max_gap)
+        silences, self._known_silent = self._known_silent, {}
+        units = [
+            Unit(unit_id, group, silence=silences.get(unit_id), now_s=clock())
+            for unit_id, group in groupby(requests, key=lambda request: request.unit_id)
+        ]
         return Sweep(
-            units=[Unit(unit_id, group) for unit_id, group in groupby(requests, key=lambda request: request.unit_id)],
+            units=sorted(units, key=lambda unit: unit.unit_id in silences),  # no unit waits for those
             line=line,
             points=self._context.points,
             count=self._count,
-            clock=asyncio.get_running_loop().time,
+            clock=clock,
             interval_s=settings.interval_s,
             timeout_s=settings.timeout_s,
         )
-
-    @property
-    def _where(self) -> str:
-        return f"{self._settings.host}:{self._settings.port}"
 
     def _count(self, cause: str, times: int) -> None:
         self._context.metrics.source_errors.labels(self._settings.name, cause).inc(times)
@@ -141,7 +183,7 @@ class ModbusAdapter:
             bits=sum(request.count for request in asked if request.table.is_bits),
             cycle_ms=round(took_ms, 3),
             mean_cycle_ms=round(mean_ms + (took_ms - mean_ms) / self._cycles, 3),
-            silent_units=[unit.unit_id for unit in sweep.units if unit.silent][:_MOST_LISTED],
+            silent_units=[unit.unit_id for unit in sweep.units if unit.silent][: texts.MOST_LISTED],
             bad_tags=len(bad),
-            bad_tag_names=[self._items[index].name for index in sorted(bad)[:_MOST_LISTED]],
+            bad_tag_names=[self._items[index].name for index in sorted(bad)[: texts.MOST_LISTED]],
         )

@@ -1,7 +1,7 @@
 """Every way an exchange with a device can fail, and what each Modbus exception means to the gateway.
 
 pymodbus fails in three shapes: it raises, it returns a response that is an error, or its `connect` returns False.
-`transport` turns all of them into one of the three exceptions below; nothing else leaves it.
+`transport` turns all of them into one of the exceptions below; nothing else leaves it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ __all__ = [
     "EXCEPTIONS",
     "MALFORMED",
     "NOT_FINITE",
+    "Busy",
     "ExchangeFailed",
     "Fault",
     "Reaction",
@@ -31,6 +32,7 @@ class Reaction(Enum):
     SPLIT = "ask for less at once; when nothing can be left out, ask seldom"
     SELDOM = "ask seldom: the device will not change its mind soon"
     NEXT_TIME = "ask again in the next cycle: the cause may pass"
+    LOOK_CLOSER = "ask again in the next cycle; now and then find out whether parts of it are answered"
     UNIT_AWAY = "the unit behind the gateway does not answer"
 
 
@@ -41,26 +43,31 @@ class Fault(NamedTuple):
         cause: label of `Metrics.source_errors`.
         status: upper half of the StatusCode that its tags' readings carry (OPC 10000-6, A.2).
         reaction: what the gateway does about it.
+        untouched: whether a write that is refused like this has certainly not been carried out.
     """
 
     cause: str
     status: int
     reaction: Reaction
+    untouched: bool = False
 
 
 EXCEPTIONS: Final[dict[int, Fault]] = {
     # MODBUS Application Protocol V1.1b3, 7                                     OPC UA StatusCode
-    0x01: Fault("illegal_function", 0x803D, Reaction.SELDOM),  # BadNotSupported
-    0x02: Fault("illegal_address", 0x8034, Reaction.SPLIT),  # BadNodeIdUnknown
-    0x03: Fault("illegal_value", 0x803C, Reaction.SPLIT),  # BadOutOfRange: some say so to too many registers
-    0x04: Fault("device_failure", 0x808B, Reaction.NEXT_TIME),  # BadDeviceFailure
-    0x05: Fault("acknowledge", 0x80B2, Reaction.NEXT_TIME),  # BadWaitingForResponse
-    0x06: Fault("device_busy", 0x8004, Reaction.NEXT_TIME),  # BadResourceUnavailable
+    0x01: Fault("illegal_function", 0x803D, Reaction.SELDOM, untouched=True),  # BadNotSupported
+    0x02: Fault("illegal_address", 0x8034, Reaction.SPLIT, untouched=True),  # BadNodeIdUnknown
+    0x03: Fault("illegal_value", 0x803C, Reaction.SPLIT, untouched=True),  # BadOutOfRange: or too many registers
+    0x04: Fault("device_failure", 0x808B, Reaction.LOOK_CLOSER),  # BadDeviceFailure: or one register's sensor
+    0x05: Fault("acknowledge", 0x80B2, Reaction.NEXT_TIME),  # BadWaitingForResponse: still at it
+    0x06: Fault("device_busy", 0x8004, Reaction.NEXT_TIME, untouched=True),  # BadResourceUnavailable
     0x08: Fault("memory_parity", 0x808B, Reaction.NEXT_TIME),  # BadDeviceFailure
-    0x0A: Fault("gateway_path", BAD_COMMUNICATION, Reaction.UNIT_AWAY),  # BadCommunicationError
+    0x0A: Fault("gateway_path", BAD_COMMUNICATION, Reaction.UNIT_AWAY, untouched=True),  # BadCommunicationError
     0x0B: Fault("gateway_target", BAD_COMMUNICATION, Reaction.UNIT_AWAY),  # BadCommunicationError
 }
-"""Exception codes of the standard. Any other is `unknown_exception`, BadUnexpectedError, asked again next time."""
+"""Exception codes of the standard. Any other is `unknown_exception`, BadUnexpectedError, treated like 04.
+
+After 0B a unit may have carried out what it was told, and only its answer got lost.
+"""
 
 MALFORMED: Final = Fault("malformed_answer", 0x8007, Reaction.SPLIT)
 """BadDecodingError: the right frame with the wrong content, such as fewer registers than were asked for."""
@@ -68,7 +75,7 @@ MALFORMED: Final = Fault("malformed_answer", 0x8007, Reaction.SPLIT)
 NOT_FINITE: Final = Fault("not_finite", 0x808C, Reaction.NEXT_TIME)
 """BadSensorFailure: the device's float is NaN or infinite, which is how meters say that they have no measurement."""
 
-_UNKNOWN: Final = Fault("unknown_exception", 0x8001, Reaction.NEXT_TIME)
+_UNKNOWN: Final = Fault("unknown_exception", 0x8001, Reaction.LOOK_CLOSER)
 
 
 def fault_of(exception_code: int) -> Fault:
@@ -94,8 +101,18 @@ class Unreachable(ExchangeFailed):
         super().__init__("unreachable", text)
 
 
+class Busy(ExchangeFailed):
+    """The turn on the connection did not come in time; nothing was sent."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__("busy", text)
+
+
 class Silent(ExchangeFailed):
-    """No answer came (`timeout`, `connection_broken`). The connection is closed, so a late answer finds nobody."""
+    """No usable answer came (`timeout`, `connection_broken`, `undecodable_answer`).
+
+    The connection is closed, so a late answer finds nobody.
+    """
 
 
 class Refused(ExchangeFailed):

@@ -36,7 +36,8 @@ class Request:
     items: tuple[Item, ...]
 
     def __str__(self) -> str:
-        return f"function {self.table.value}, {self.table.word} {self.address} to {self.address + self.count - 1}"
+        last = f" to {self.address + self.count - 1}" if self.count > 1 else ""
+        return f"function {self.table.value}, {self.table.word} {self.address}{last}"
 
 
 def plan_requests(items: Iterable[Item], *, max_registers: int, max_gap: int) -> list[Request]:

@@ -24,10 +24,10 @@ def plan(settings: ModbusSettings) -> list[str]:
     requests = plan_requests(items, max_registers=settings.max_registers, max_gap=settings.max_gap)
     lines = [_line(request) for request in requests[:_MOST_LINES]]
     if len(requests) > _MOST_LINES:
-        lines.append(f"and {len(requests) - _MOST_LINES} requests more")
+        lines.append(f"and {_many(len(requests) - _MOST_LINES, 'request')} more")
     cycle_ms = len(requests) * (_OWN_MS_PER_REQUEST + _USUAL_ROUND_TRIP_MS)
     lines.append(
-        f"{len(items)} tags in {len(requests)} requests every {settings.interval_s:g} s; "
+        f"{_many(len(items), 'tag')} in {_many(len(requests), 'request')} every {settings.interval_s:g} s; "
         f"about {cycle_ms:.0f} ms a cycle if the device answers within {_USUAL_ROUND_TRIP_MS:g} ms"
     )
     if cycle_ms > settings.interval_s * 1000:
@@ -44,5 +44,9 @@ def plan(settings: ModbusSettings) -> list[str]:
 def _line(request: Request) -> str:
     first, last = request.items[0].name, request.items[-1].name
     names = first if len(request.items) == 1 else f"{first} to {last}"
-    what = "bits" if request.table.is_bits else "registers"
-    return f"unit {request.unit_id}, {request}: {request.count} {what} for {len(request.items)} tags ({names})"
+    asked = _many(request.count, "bit" if request.table.is_bits else "register")
+    return f"unit {request.unit_id}, {request}: {asked} for {_many(len(request.items), 'tag')} ({names})"
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"

@@ -4,25 +4,27 @@ Invariants
 - Each tag that is asked for leaves a good reading, or a bad one the first time it has none: whether a tag is bad
   already is remembered in `bad`, so a unit that stays away does not fill the spool with the same news.
 - A unit that does not answer costs one time-out, then only its probes, one unit a cycle, after the batch is under way.
-- What was gathered before a failure stays in the harvest, so it is emitted and not lost.
+- What was gathered before a failure stays in the harvest, so it is emitted and not lost; and it is handed over before
+  the next unit is asked, so that many units that die together delay no reading by more than one time-out.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
 
 from adapters.modbus.decode import Decoder, bad_record
-from adapters.modbus.errors import NOT_FINITE, Reaction, Refused, Silent, Unreachable
+from adapters.modbus.errors import NOT_FINITE, Fault, Reaction, Refused, Silent, Unreachable
 from adapters.modbus.items import Item
-from adapters.modbus.planner import Request
-from adapters.modbus.transport import Line
+from adapters.modbus.line import Line
+from adapters.modbus.planner import Request, split
 from adapters.modbus.units import Unit
 from gateway.batch import BAD_COMMUNICATION, Batch
 
-__all__ = ["Harvest", "Sweep"]
+__all__ = ["SPLITS_PER_CYCLE", "Harvest", "Sweep"]
 
-_SPLITS_PER_CYCLE = 16
+SPLITS_PER_CYCLE: Final = 16
 """So that a device which refuses everything does not hold up a cycle with hundreds of attempts."""
 
 
@@ -61,22 +63,26 @@ class Harvest:
                 self._bad[item.index] = status
                 self._parts.append(bad_record(self._points[item.index], status, ts_ns))
 
-    def batch(self) -> Batch:
-        """All readings so far."""
-        return Batch(b"".join(self._parts), bytes(self._heap))
+    def take(self) -> Batch:
+        """All readings since the last call."""
+        batch = Batch(b"".join(self._parts), bytes(self._heap))
+        self._parts.clear()
+        self._heap.clear()
+        return batch
 
 
 class Sweep:
     """Reads the units of one device.
 
     Args:
-        units: the units, all taken to be alive.
+        units: the units, in the order in which they are asked.
         line: the connection.
         points: number of each tag's point, by `Item.index`.
         count: counts a source error by cause.
         clock: monotonic seconds.
         interval_s: poll interval.
         timeout_s: what an answer may take.
+        most_splits: how often requests of one unit may be split and asked again in one cycle.
     """
 
     def __init__(
@@ -89,14 +95,17 @@ class Sweep:
         clock: Callable[[], float],
         interval_s: float,
         timeout_s: float,
+        most_splits: int = SPLITS_PER_CYCLE,
     ) -> None:
         self.units = units
-        self._line = line
+        self.line = line
         self._points = points
         self._count = count
         self._clock = clock
         self._interval_s = interval_s
         self._timeout_s = timeout_s
+        self._most_splits = most_splits
+        self._splits_left = 0
         self._decoders: dict[Request, Decoder] = {}
 
     @property
@@ -104,8 +113,12 @@ class Sweep:
         """Whether no unit answers."""
         return all(unit.silent for unit in self.units)
 
-    async def read(self, harvest: Harvest) -> None:
+    async def read(self, harvest: Harvest, hand_over: Callable[[], Awaitable[None]]) -> None:
         """Asks each unit that is not silent for all its tags.
+
+        Args:
+            harvest: takes the readings.
+            hand_over: called with what there is after a unit has made the others wait in vain.
 
         Raises:
             Unreachable: a connection was needed and could not be made.
@@ -113,6 +126,8 @@ class Sweep:
         for unit in self.units:
             if not unit.silent:
                 await self._read_unit(unit, harvest)
+                if unit.silent:
+                    await hand_over()
 
     async def probe(self) -> None:
         """Asks one silent unit whose time has come; its answer only tells that it is back."""
@@ -122,7 +137,7 @@ class Sweep:
             if request is None:
                 continue
             try:
-                await self._line.read(request)
+                await self.line.read(request)
             except Refused as refusal:
                 if refusal.fault.reaction is Reaction.UNIT_AWAY:
                     self._count(refusal.cause, 1)
@@ -139,40 +154,94 @@ class Sweep:
 
     async def _read_unit(self, unit: Unit, harvest: Harvest) -> None:
         waiting = deque(unit.due(self._clock()))
-        splits_left = _SPLITS_PER_CYCLE
-        while waiting:
-            request = waiting.popleft()
-            try:
-                words = await self._line.read(request)
-            except Silent as silence:
-                self._count(silence.cause, 1)
-                self._lose(unit, harvest)
-                return
-            except Refused as refusal:
-                fault = refusal.fault
-                if fault.reaction is Reaction.UNIT_AWAY:
-                    self._count(refusal.cause, 1)
-                    self._lose(unit, harvest)
-                    return
-                pieces = unit.split(request) if fault.reaction is Reaction.SPLIT else ()
-                if pieces:
-                    self._decoders.pop(request, None)
-                    self._count("split", 1)
-                    if splits_left:
-                        splits_left -= 1
-                        waiting.extendleft(reversed(pieces))
-                        continue
+        self._splits_left = self._most_splits
+        try:
+            while waiting:
+                request = waiting.popleft()
+                try:
+                    words = await self.line.read(request)
+                except Refused as refusal:
+                    waiting.extendleft(reversed(await self._cope(unit, request, refusal, harvest)))
                 else:
-                    self._count(refusal.cause, 1)
-                    if fault.reaction is not Reaction.NEXT_TIME:
-                        unit.set_aside(request, now_s=self._clock())
-                harvest.bad(request.items, fault.status)
-            else:
-                unit.accept(request)
-                not_finite = harvest.good(request, self._decoder(request), words)
-                if not_finite:
-                    self._count(NOT_FINITE.cause, not_finite)
-        unit.complete()
+                    unit.accept(request)
+                    self._take(request, words, harvest)
+        except (Silent, Refused) as failure:
+            self._count(failure.cause, 1)
+            self._lose(unit, harvest)
+        else:
+            unit.complete()
+
+    async def _cope(self, unit: Unit, request: Request, refusal: Refused, harvest: Harvest) -> Sequence[Request]:
+        """Does what a refusal calls for; gives the requests that are to be asked at once instead.
+
+        Raises:
+            Refused: it means that the unit is away.
+            Silent: the unit fell silent meanwhile.
+        """
+        fault = refusal.fault
+        now_s = self._clock()
+        if fault.reaction is Reaction.UNIT_AWAY:
+            raise refusal
+        if fault.reaction is Reaction.LOOK_CLOSER and self._splits_left and unit.may_look_closer(request, now_s=now_s):
+            await self._look_closer(unit, request, fault, harvest)
+            return ()
+        if fault.reaction is Reaction.SPLIT and (pieces := unit.split(request)):
+            self._decoders.pop(request, None)
+            self._count("split", 1)
+            if self._splits_left:
+                self._splits_left -= 1
+                return pieces
+        else:
+            self._count(refusal.cause, 1)
+            if fault.reaction in (Reaction.SPLIT, Reaction.SELDOM):
+                unit.set_aside(request, now_s=now_s)
+        harvest.bad(request.items, fault.status)
+        return ()
+
+    async def _look_closer(self, unit: Unit, request: Request, fault: Fault, harvest: Harvest) -> None:
+        """Asks for ever smaller parts of a request; where any is answered, the parts take its place.
+
+        Otherwise the whole device has a bad moment, and the request stays as it is.
+        """
+        answered: list[Request] = []
+        failed: list[tuple[Request, Fault]] = []
+        waiting = deque([(request, fault)])
+        while waiting:
+            whole, why = waiting.popleft()
+            pieces = split(whole) if self._splits_left else ()
+            if not pieces:
+                failed.append((whole, why))
+                continue
+            self._splits_left -= 1
+            for piece in pieces:
+                try:
+                    words = await self.line.read(piece)
+                except Refused as refusal:
+                    if refusal.fault.reaction is Reaction.UNIT_AWAY:
+                        raise
+                    waiting.append((piece, refusal.fault))
+                else:
+                    answered.append(piece)
+                    self._take(piece, words, harvest)
+        if answered:
+            parts = [*answered, *(part for part, _ in failed)]
+            self._decoders.pop(request, None)
+            self._count("split", len(parts) - 1)
+            unit.replace(request, sorted(parts, key=lambda part: part.address))
+        else:
+            failed = [(request, fault)]
+        for part, why in failed:
+            self._count(why.cause, 1)
+            harvest.bad(part.items, why.status)
+            if answered and not split(part):
+                unit.set_aside(part, now_s=self._clock())
+
+    def _take(self, request: Request, words: Sequence[int], harvest: Harvest) -> None:
+        decoder = self._decoders.get(request)
+        if decoder is None:
+            decoder = self._decoders[request] = Decoder(request, self._points)
+        if not_finite := harvest.good(request, decoder, words):
+            self._count(NOT_FINITE.cause, not_finite)
 
     def _lose(self, unit: Unit, harvest: Harvest) -> None:
         self._fall_silent(unit)
@@ -181,9 +250,3 @@ class Sweep:
 
     def _fall_silent(self, unit: Unit) -> None:
         unit.fall_silent(now_s=self._clock(), interval_s=self._interval_s, timeout_s=self._timeout_s)
-
-    def _decoder(self, request: Request) -> Decoder:
-        decoder = self._decoders.get(request)
-        if decoder is None:
-            decoder = self._decoders[request] = Decoder(request, self._points)
-        return decoder

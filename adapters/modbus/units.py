@@ -4,21 +4,34 @@ No input and output; times are parameters.
 
 A refused request is set aside and asked again seldom, a few of them in a cycle, so that a long list of mistakes in the
 configuration does not slow down the tags that are right. What was learned is forgotten with the run: after a reconnect
-the device may be another one.
+the device may be another one. Only what is known of silent units is handed on from a lost run to the next (`Silence`),
+or each attempt to come back would first wait for all the dead units again.
+
+A request that fails as a whole, though not because it asks for too much, is looked at more closely only now and then:
+when the whole device has a bad moment, no part of it is answered either, and asking for parts in each cycle would make
+it worse.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from adapters.modbus.planner import Request, split
 from adapters.modbus.schedule import probe_delay_s
 
-__all__ = ["RETRY_REFUSED_S", "Unit"]
+__all__ = ["RETRY_REFUSED_S", "Silence", "Unit"]
 
 RETRY_REFUSED_S: Final = 60.0
 _RETRIES_PER_CYCLE: Final = 4
+
+
+class Silence(NamedTuple):
+    """What is known of a unit that does not answer: how often in a row it did not, and when to ask again."""
+
+    failures: int
+    probe_at_s: float
 
 
 class Unit:
@@ -27,16 +40,31 @@ class Unit:
     Args:
         unit_id: its id.
         requests: what is asked of it in each cycle.
+        silence: what the last run knew of it, where it was silent then: it is, until its next probe is due.
+        now_s: monotonic time.
     """
 
-    def __init__(self, unit_id: int, requests: Iterable[Request]) -> None:
+    def __init__(
+        self, unit_id: int, requests: Iterable[Request], *, silence: Silence | None = None, now_s: float = 0.0
+    ) -> None:
         self.unit_id = unit_id
         self.all_requests = tuple(requests)
-        self.silent = False
+        self.silent = silence is not None and now_s < silence.probe_at_s
         self._asked = list(self.all_requests)
         self._refused: dict[Request, float] = {}
-        self._failures = 0
-        self._probe_at_s = 0.0
+        self._looked: dict[Request, float] = {}
+        self._failures, self._probe_at_s = silence or (0, 0.0)
+        self._heard = False
+
+    @property
+    def answers(self) -> bool:
+        """Whether it has answered in this run, and has not fallen silent since."""
+        return self._heard and not self.silent
+
+    @property
+    def silence(self) -> Silence | None:
+        """What the next run should know of it, where it is silent."""
+        return Silence(self._failures, self._probe_at_s) if self.silent else None
 
     @property
     def asked(self) -> Sequence[Request]:
@@ -57,13 +85,25 @@ class Unit:
         """Replaces a request by smaller ones for good; empty where that is not possible."""
         pieces = split(request)
         if pieces:
-            self._refused.pop(request, None)
-            if request in self._asked:
-                at = self._asked.index(request)
-                self._asked[at : at + 1] = pieces
-            else:
-                self._asked += pieces
+            self.replace(request, pieces)
         return pieces
+
+    def replace(self, request: Request, pieces: Sequence[Request]) -> None:
+        """From now on these are asked instead of the request whose tags they serve."""
+        self._refused.pop(request, None)
+        self._looked.pop(request, None)
+        if request in self._asked:
+            at = self._asked.index(request)
+            self._asked[at : at + 1] = pieces
+        else:
+            self._asked += pieces
+
+    def may_look_closer(self, request: Request, *, now_s: float) -> bool:
+        """Whether to find out now if parts of a failing request are answered. Says yes once in a while only."""
+        if not split(request) or now_s < self._looked.get(request, -math.inf):
+            return False
+        self._looked[request] = now_s + RETRY_REFUSED_S
+        return True
 
     def set_aside(self, request: Request, *, now_s: float) -> None:
         """The unit refuses this request: it is asked seldom from now on."""
@@ -78,6 +118,7 @@ class Unit:
 
     def complete(self) -> None:
         """Each request of a cycle was answered, one way or the other."""
+        self._heard = True
         self._failures = 0
 
     def fall_silent(self, *, now_s: float, interval_s: float, timeout_s: float) -> None:
@@ -88,6 +129,7 @@ class Unit:
 
     def wake(self) -> None:
         """A probe was answered. Failures are forgotten only after a complete cycle."""
+        self._heard = True
         self.silent = False
 
     def probe(self, now_s: float) -> Request | None:

@@ -23,8 +23,9 @@ from asyncua import ua
 from adapters.base import Node
 from adapters.opcua.browse import Found, browse
 from adapters.opcua.failures import status_name
+from adapters.opcua.items import node_id
 from adapters.opcua.nodes import parse_node
-from adapters.opcua.read import Attribute, as_reading, attribute, node_id, read, refused_value
+from adapters.opcua.read import Attribute, as_reading, attribute, read, refused_value
 from adapters.opcua.session import Session
 from adapters.opcua.settings import KINDS, OpcuaSettings
 from adapters.opcua.targets import OBJECTS, Target, targets

@@ -16,7 +16,7 @@ from adapters.opcua.plan import ITEMS_PER_REQUEST
 from adapters.opcua.session import Limits, Session
 from adapters.opcua.settings import OpcuaSettings
 
-__all__ = ["MonitoredItems"]
+__all__ = ["MonitoredItems", "node_id"]
 
 _BAD_NODE_ID_UNKNOWN: Final = ua.StatusCodes.BadNodeIdUnknown
 
@@ -56,7 +56,7 @@ class MonitoredItems:
         refused: dict[int, int] = {}
         known: list[tuple[int, ua.NodeId]] = []
         for handle in handles:
-            node = _node_id(self._nodes[handle], limits.namespaces)
+            node = node_id(self._nodes[handle], limits.namespaces)
             if node is None:
                 refused[handle] = _BAD_NODE_ID_UNKNOWN
             else:
@@ -89,7 +89,7 @@ class MonitoredItems:
         return item
 
 
-def _node_id(address: NodeAddress, namespaces: Sequence[str]) -> ua.NodeId | None:
+def node_id(address: NodeAddress, namespaces: Sequence[str]) -> ua.NodeId | None:
     """The node id at this server; None where the server does not know the namespace."""
     if address.uri is None:
         return ua.NodeId(address.identifier, address.namespace)

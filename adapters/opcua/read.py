@@ -17,12 +17,11 @@ from asyncua.ua.ua_binary import struct_from_binary
 from adapters.opcua.ask import as_many, in_parts, or_lost
 from adapters.opcua.decode import BAD_NOT_SUPPORTED, Items, decode
 from adapters.opcua.failures import FAILURES
-from adapters.opcua.nodes import NodeAddress
 from adapters.opcua.session import Session
-from adapters.opcua.wire import DAMAGE, I32, U32, Malformed, count, skip_variant
+from adapters.opcua.wire import DAMAGE, U32, Malformed, count, skip_data_value
 from gateway.batch import Flag, Kind, Reading
 
-__all__ = ["Attribute", "as_reading", "attribute", "node_id", "read", "refusal", "refused_value"]
+__all__ = ["Attribute", "as_reading", "attribute", "read", "refusal", "refused_value"]
 
 _READS_PER_REQUEST: Final = 1_000
 _ONE_ITEM: Final = U32.pack(1) + U32.pack(0)
@@ -30,15 +29,6 @@ _ONE_ITEM: Final = U32.pack(1) + U32.pack(0)
 
 Attribute: TypeAlias = tuple[ua.NodeId, ua.AttributeIds]
 """What to read: an attribute of a node."""
-
-
-def node_id(address: NodeAddress, namespaces: Sequence[str]) -> ua.NodeId | None:
-    """The node id at this server; None where the server does not know the namespace."""
-    if address.uri is None:
-        return ua.NodeId(address.identifier, address.namespace)
-    if address.uri not in namespaces:
-        return None
-    return ua.NodeId(address.identifier, namespaces.index(address.uri))
 
 
 async def read(session: Session, wanted: Sequence[Attribute], *, doing: str) -> list[bytes]:
@@ -112,20 +102,9 @@ def _data_values(body: bytes) -> list[bytes]:
         number, at = count(body, 0)
         values: list[bytes] = []
         for _ in range(number):
-            end = _end(body, at)
+            end = skip_data_value(body, at)
             values.append(body[at:end])
             at = end
     except DAMAGE as error:
         raise Malformed(f"read response of {len(body)} bytes: {error}") from None
     return values
-
-
-def _end(body: bytes, at: int) -> int:
-    mask = body[at]
-    at += 1
-    if mask & 0x01:
-        at = skip_variant(body, at)
-    at += sum(size for bit, size in ((0x02, 4), (0x04, 8), (0x10, 2), (0x08, 8), (0x20, 2)) if mask & bit)
-    # The count of diagnostics follows the values, so a sound body has this much left.
-    I32.unpack_from(body, at)
-    return at

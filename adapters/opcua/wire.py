@@ -22,6 +22,7 @@ __all__ = [
     "Malformed",
     "count",
     "extension_object",
+    "skip_data_value",
     "skip_localized_text",
     "skip_variant",
     "span",
@@ -140,7 +141,8 @@ def skip_localized_text(body: bytes, at: int) -> int:
     return at
 
 
-def _skip_data_value(body: bytes, at: int, depth: int) -> int:
+def skip_data_value(body: bytes, at: int, depth: int = 0) -> int:
+    """Steps over a DataValue (5.2.2.17)."""
     mask = body[at]
     at += 1
     if mask & 0x01:
@@ -183,7 +185,7 @@ def _skip_scalar(body: bytes, at: int, type_id: int, depth: int) -> int:
     if type_id == 22:
         return extension_object(body, at)[2]
     if type_id == 23:
-        return _skip_data_value(body, at, depth)
+        return skip_data_value(body, at, depth)
     if type_id == 24:
         return skip_variant(body, at, depth + 1)
     if type_id == 25:

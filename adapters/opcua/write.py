@@ -22,8 +22,9 @@ from adapters.opcua.browse import SUBTYPE, browse
 from adapters.opcua.coerce import TYPE_NAMES, Fitting, coerce
 from adapters.opcua.decode import Items
 from adapters.opcua.failures import FAILURES, explain, status_name
+from adapters.opcua.items import node_id
 from adapters.opcua.nodes import NodeAddress
-from adapters.opcua.read import as_reading, attribute, node_id, read, refusal
+from adapters.opcua.read import as_reading, attribute, read, refusal
 from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.targets import targets

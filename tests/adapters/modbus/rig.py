@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from pymodbus.server import ModbusTcpServer
@@ -28,7 +29,7 @@ WAIT_S = 20
 
 async def until(condition: Callable[[], Any]) -> None:
     async with asyncio.timeout(WAIT_S):
-        while not condition():  # noqa: ASYNC110 - conditions of many kinds, of servers that raise no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -65,6 +66,8 @@ class Plc:
     port: int
     requests: list[tuple[int, int, int, int]] = field(default_factory=list)
     """Unit, function, address and count of each request."""
+    writes: list[tuple[int, int, int, tuple[int, ...]]] = field(default_factory=list)
+    """Unit, function, address and words of each request that writes; the words as in `encode.Write`."""
 
     @property
     def connections(self) -> int:
@@ -74,16 +77,20 @@ class Plc:
 @asynccontextmanager
 async def plc(*devices: SimDevice) -> AsyncIterator[Plc]:
     requests: list[tuple[int, int, int, int]] = []
+    writes: list[tuple[int, int, int, tuple[int, ...]]] = []
 
     def note(sending: bool, pdu: Any) -> Any:
         if not sending:
             requests.append((pdu.dev_id, pdu.function_code, pdu.address, pdu.count))
+            if pdu.function_code > 4:
+                words = (pdu.and_mask, pdu.or_mask) if pdu.function_code == 22 else (*(pdu.bits or pdu.registers),)
+                writes.append((pdu.dev_id, pdu.function_code, pdu.address, words))
         return pdu
 
     server = ModbusTcpServer(list(devices), address=(LOOPBACK, 0), trace_pdu=note)
     await server.serve_forever(background=True)
     try:
-        yield Plc(server, server.transport.sockets[0].getsockname()[1], requests)
+        yield Plc(server, server.transport.sockets[0].getsockname()[1], requests, writes)
     finally:
         await server.shutdown()
         await asyncio.sleep(0)
@@ -93,8 +100,8 @@ async def plc(*devices: SimDevice) -> AsyncIterator[Plc]:
 class Exchange:
     """One request that a gateway got.
 
-    `reply` sends bytes to the client, `ask` fetches the true answer, `hang_up` closes the client's connection, and
-    `go_away` makes the gateway take no more connections.
+    `reply` sends bytes to the client, `ask` fetches the true answer, `hang_up` closes the client's connection,
+    `go_away` makes the gateway take no more connections, and `early` is what the client sent before it had an answer.
     """
 
     request: bytes
@@ -102,6 +109,11 @@ class Exchange:
     hang_up: Callable[[], None]
     go_away: Callable[[], None]
     ask: Callable[[], Awaitable[bytes]]
+    early: Callable[[], bytes]
+
+    @property
+    def function(self) -> int:
+        return self.request[7]
 
     @property
     def unit_id(self) -> int:
@@ -141,7 +153,8 @@ async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
                     up_writer.write(request)
                     return await _frame(up_reader)
 
-                await script(Exchange(request, writer.write, writer.close, server.close, ask))
+                early = partial(bytes, reader._buffer)  # type: ignore[attr-defined]
+                await script(Exchange(request, writer.write, writer.close, server.close, ask, early))
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:

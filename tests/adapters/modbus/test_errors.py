@@ -31,4 +31,9 @@ def test_statuses(fault: Fault, name: str) -> None:
 def test_every_code_has_a_fault_with_a_bad_status() -> None:
     assert all(is_bad(fault_of(code).status) for code in range(256))
     assert len({fault.cause for fault in EXCEPTIONS.values()}) == len(EXCEPTIONS)
-    assert fault_of(0xFF).reaction is Reaction.NEXT_TIME
+    assert fault_of(0xFF).reaction is Reaction.LOOK_CLOSER
+
+
+def test_only_refusals_that_come_before_the_deed_leave_a_write_undone() -> None:
+    assert [code for code in range(256) if fault_of(code).untouched] == [1, 2, 3, 6, 0x0A]
+    assert not MALFORMED.untouched

@@ -120,9 +120,15 @@ def test_every_key_is_described_in_the_schema() -> None:
 def test_plan_names_requests_and_slips() -> None:
     lines = PROTOCOL.plan(load({"address": 40_001}, {"address": 40_003}, {"address": 0, "unit_id": 9}))
     assert lines[0].startswith("unit 1, function 3, holding 40001 to 40003: 3 registers for 2 tags (t0 to t1)")
-    assert lines[1].startswith("unit 9, function 3, holding 0 to 0")
+    assert lines[1] == "unit 9, function 3, holding 0: 1 register for 1 tag (t2)"
     assert "3 tags in 2 requests every 1 s" in lines[2]
     assert [line for line in lines if "write '40001' in quotes" in line]
+
+
+def test_plan_counts_one_of_each_rightly() -> None:
+    lines = PROTOCOL.plan(load({"address": "00001"}))
+    assert lines[0] == "unit 1, function 1, coil 0: 1 bit for 1 tag (t0)"
+    assert lines[1].startswith("1 tag in 1 request every 1 s")
 
 
 def test_plan_says_when_the_interval_is_too_short() -> None:

@@ -1,5 +1,5 @@
 from adapters.modbus.planner import Request, plan_requests
-from adapters.modbus.units import RETRY_REFUSED_S, Unit
+from adapters.modbus.units import RETRY_REFUSED_S, Silence, Unit
 from tests.adapters.modbus.test_planner import item
 
 
@@ -52,3 +52,40 @@ def test_failures_are_forgotten_after_a_complete_cycle_only() -> None:
     assert [silence_s() for _ in range(4)] == [1, 2, 4, 8]
     unit.complete()
     assert silence_s() == 1
+
+
+def test_a_failing_request_is_looked_at_more_closely_once_in_a_while() -> None:
+    unit, (request,) = make(4)
+    assert unit.may_look_closer(request, now_s=0.0)
+    assert not unit.may_look_closer(request, now_s=RETRY_REFUSED_S - 1)
+    assert unit.may_look_closer(request, now_s=RETRY_REFUSED_S)
+    one, (single,) = make(1)
+    assert not one.may_look_closer(single, now_s=0.0)
+
+
+def test_silence_is_handed_on_and_ends_with_an_answer() -> None:
+    unit, (request,) = make(1)
+    assert not unit.answers
+    assert unit.silence is None
+    unit.complete()
+    assert unit.answers
+    for now_s in (0.0, 1.0):
+        unit.fall_silent(now_s=now_s, interval_s=1.0, timeout_s=1.0)
+    assert not unit.answers
+    assert unit.silence == Silence(failures=2, probe_at_s=3.0)
+    again = Unit(1, [request], silence=unit.silence, now_s=2.0)
+    assert again.silent
+    assert not again.answers
+    assert again.probe(2.9) is None
+    assert again.probe(3.0) is request
+    again.wake()
+    assert again.answers
+    assert again.silence is None
+
+
+def test_a_unit_whose_probe_is_due_is_asked_like_the_others_and_keeps_its_failures() -> None:
+    unit = Unit(1, make(1)[1], silence=Silence(failures=3, probe_at_s=5.0), now_s=5.0)
+    assert not unit.silent
+    assert not unit.answers
+    unit.fall_silent(now_s=10.0, interval_s=1.0, timeout_s=1.0)
+    assert unit.silence == Silence(failures=4, probe_at_s=18.0)
