@@ -69,10 +69,10 @@ COMMANDS = [
 async def test_denied_writes_never_reach_the_wire_and_allowed_ones_are_read_back(tmp_path: Path) -> None:
     server = await opcua.Plc.start()
     meter = modbus.device(holding={0: [100, 0]})
-    wire = watch_writes(server)
     try:
         await add_writable(server, "Force", 1.0)
         await add_writable(server, "Speed", 2.0)
+        wire = watch_writes(server)
         async with Broker(folder=tmp_path / "broker") as broker, modbus.plc(meter) as plc:
             settings = config(tmp_path, broker_port=broker.port, opcua_port=server.port, modbus_port=plc.port)
             async with GatewayProcess(folder=tmp_path, config=settings) as gateway:
