@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format bench modules lock mosquitto clean
+.PHONY: help demo test check format bench modules lock mosquitto tmux clean
 
 help:            ## this list
 	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -26,6 +26,9 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
 mosquitto:       ## install the broker the tests speak to, when it is missing
 	@sh tests/install-mosquitto.sh
 
+tmux:            ## install the terminal that one test types on, when it is missing
+	@sh tests/install-tmux.sh
+
 demo: $(VENV)/.demo  ## a plant, a broker, the gateway, an outage, a crash, and a verdict
 	$(BIN)/tidegate demo $(ARGS)
 
@@ -35,7 +38,7 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: mosquitto check  ## the checks, then all tests
+test: mosquitto tmux check  ## the checks, then all tests
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails

@@ -176,7 +176,7 @@ def tui(file: Path | None, socket: Path | None, lang: str | None) -> int:
     try:
         from tui import main as screens
     except ModuleNotFoundError as error:
-        if error.name in ("textual", "tomlkit", "rich"):
+        if (error.name or "").partition(".")[0] in ("textual", "tomlkit", "rich"):
             raise TidegateError("the screens are not installed here: pip install tidegate[tui]") from None
         raise
     if not (sys.stdin.isatty() and sys.stdout.isatty()):

@@ -41,8 +41,7 @@ class Terminal:
         await self._tmux("send-keys", *keys)
 
     async def type(self, text: str) -> None:
-        """Types a text over what stands in the field."""
-        await self._tmux("send-keys", "C-u")
+        """Types a text; a field that was just entered is typed over."""
         await self._tmux("send-keys", "-l", text)
 
     async def screen(self) -> str:

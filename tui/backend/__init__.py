@@ -1,0 +1,1 @@
+"""Where the screens get everything from: a running gateway, or a configuration file alone."""
