@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format bench modules lock mosquitto tmux clean
+.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus image test-image clean
 
 help:            ## this list
-	@grep -E '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
@@ -29,6 +29,9 @@ mosquitto:       ## install the broker the tests speak to, when it is missing
 tmux:            ## install the terminal that one test types on, when it is missing
 	@sh tests/install-tmux.sh
 
+prometheus:      ## install what the tests scrape a gateway and check the alert rules with, when it is missing
+	@sh tests/install-prometheus.sh
+
 demo: $(VENV)/.demo  ## a plant, a broker, the gateway, an outage, a crash, and a verdict
 	$(BIN)/tidegate demo $(ARGS)
 
@@ -38,7 +41,7 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: mosquitto tmux check  ## the checks, then all tests
+test: mosquitto tmux prometheus check  ## the checks, then all tests
 	$(BIN)/python -m pytest
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails
@@ -50,6 +53,13 @@ format: $(VENV)/.dev  ## put the code into its format
 
 modules: $(VENV)/.dev  ## build the Wasm modules into modules/dist
 	$(BIN)/python -m modules.build
+
+image: $(VENV)/.demo  ## build the container image, build/image/tidegate.oci.tar
+	@PYTHON=$(BIN)/python sh image/build.sh
+
+test-image: image mosquitto $(VENV)/.dev  ## run the image: its contents, its limits, an outage; as root, with podman
+	@command -v podman >/dev/null || { echo "make test-image needs podman (Debian: packages podman, runc)" >&2; exit 1; }
+	$(BIN)/python -m pytest tests/image_build/check_*.py
 
 lock: $(VENV)/.dev  ## compile requirements/*.txt anew
 	cd requirements && sh lock.sh

@@ -21,20 +21,22 @@ from typing import Any
 from gateway import __version__, logs
 from gateway.commands import Commands
 from gateway.config.models import Config, DeviceSettings
-from gateway.control.server import ControlServer
+from gateway.control.server import ControlServer, Routes
 from gateway.crew import Crew, Task, end
 from gateway.desk import AuditedPermit, ConfigDesk, Explorers, desk_routes
 from gateway.fleet import Fleet
 from gateway.flow import Flow
-from gateway.health import Health
+from gateway.health import Health, State
 from gateway.latest import Latest
 from gateway.metrics import Metrics
+from gateway.observe import Freshness, MetricsServer, Sight
 from gateway.outlet import Outlet
 from gateway.policy import Policy, collect_refusal, load_policy
 from gateway.report import report
 from gateway.running import Running
 from gateway.spool import Audit, Spool
 from gateway.wasm.host import Host
+from gateway.watch import Watch
 
 __all__ = ["Gateway", "run"]
 
@@ -86,6 +88,7 @@ class Gateway:
         self._metrics = Metrics()
         self._health = Health(now_ns)
         self._latest = Latest()
+        self._freshness = Freshness()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then stops in order.
@@ -118,7 +121,14 @@ class Gateway:
             outlet = Outlet(spool, crew=crew, metrics=self._metrics, now_ns=self._now_ns)
             fleet = Fleet(
                 host=host,
-                flow=Flow(spool, outlet, self._metrics, latest=self._latest, now_ns=self._now_ns),
+                flow=Flow(
+                    spool,
+                    outlet,
+                    self._metrics,
+                    latest=self._latest,
+                    freshness=self._freshness,
+                    now_ns=self._now_ns,
+                ),
                 points=spool.points,
                 latest=self._latest,
                 crew=crew,
@@ -149,11 +159,20 @@ class Gateway:
                 gateway_id=config.gateway.id,
                 base=Path.cwd() if self._file is None else self._file.absolute().parent,
             )
+            sight = self._sight(spool, outlet, fleet)
+            probes: Routes = {("GET", "/healthz"): sight.answer_alive, ("GET", "/readyz"): sight.answer_ready}
             listening = crew.state_of("control", up="listening", down="closed")
-            server = ControlServer(config.socket_path, routes=routes, live=listening)
-            control = crew.start("control", server.run)
+            server = ControlServer(config.socket_path, routes={**routes, **probes}, live=listening)
+            control = [crew.start("control", server.run)]
+            if config.metrics is not None:
+                listening = crew.state_of("metrics", up="listening", down="closed")
+                control.append(crew.start("metrics", MetricsServer(config.metrics, sight=sight, live=listening).run))
             outlet.start(config)
             fleet.begin(config)
+            watch = Watch(
+                health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns
+            )
+            control.append(crew.unsupervised("watch", watch.run))
             log.info("gateway %s %s is running with %d devices", config.gateway.id, __version__, len(fleet.sources))
             await stop.wait()
             log.info("stopping")
@@ -163,8 +182,7 @@ class Gateway:
             await _flush(spool)
             await outlet.stop()
             await explorers.close()
-            await end(control)
-            await _flush(spool)
+            await end(*control)
             await end(committing)
 
     def _commanding(self, crew: Crew, fleet: Fleet, outlet: Outlet, policy: Policy, audit: Audit) -> list[Task]:
@@ -182,7 +200,12 @@ class Gateway:
             now_ns=self._now_ns,
         )
         outlet.on_command = commands.handle
-        return [crew.start("commands", commands.run)]
+
+        async def take() -> None:
+            self._health.set("commands", State.UP, "taking commands")
+            await commands.run()
+
+        return [crew.start("commands", take)]
 
     def _denial(self, policy: Policy) -> Callable[[DeviceSettings], str]:
         config = self._config
@@ -191,6 +214,19 @@ class Gateway:
             return collect_refusal(policy, device, gateway=config.gateway.id, role=config.policy.role) or ""
 
         return denial
+
+    def _sight(self, spool: Spool, outlet: Outlet, fleet: Fleet) -> Sight:
+        return Sight(
+            gateway_id=self._config.gateway.id,
+            max_bytes=self._config.database.max_bytes,
+            health=self._health,
+            metrics=self._metrics,
+            freshness=self._freshness,
+            spool=lambda: spool.stats,
+            uplink=lambda: outlet.status if outlet.configured else None,
+            chains=lambda: fleet.chains,
+            now_ns=self._now_ns,
+        )
 
     def _status(self, spool: Spool, outlet: Outlet, fleet: Fleet) -> dict[str, Any]:
         return report(

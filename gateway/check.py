@@ -18,7 +18,7 @@ from gateway.config import keypath
 from gateway.config.globs import matches
 from gateway.config.models import Config, DeviceSettings, FilterSettings
 from gateway.config.reader import Draft, read_draft
-from gateway.config.words import found
+from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
 from gateway.policy import policy_problems
 from gateway.wasm.library import resolve
@@ -120,7 +120,7 @@ def _idle_patterns(settings: FilterSettings, where: str, devices: list[DeviceSet
             Problem(
                 keypath.item(keypath.key(where, "tags"), index),
                 f"{found(pattern)} means no tag of {found(chosen[0].name)}"
-                + (f" and {len(chosen) - 1} more devices" if len(chosen) > 1 else ""),
+                + (f" and {many(len(chosen) - 1, 'more device')}" if len(chosen) > 1 else ""),
             )
             for index, pattern in enumerate(settings.tags)
             if not any(matches([pattern], tag) for tag in tags)

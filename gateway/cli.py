@@ -7,6 +7,7 @@ that `check` and `status` start in a blink on a small box.
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -24,6 +25,9 @@ __all__ = ["cli", "main"]
 
 _MOST_PROBLEMS = 50
 
+# Without click's own look at the file: the reader says more about one that it cannot open.
+_PATH = click.Path(path_type=Path, readable=False)
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -38,7 +42,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     try:
         status = cli.main(args=args, prog_name="tidegate", standalone_mode=False)
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except click.ClickException as error:
         _tell(_usage(error))
         return 2
@@ -52,9 +57,39 @@ def main(args: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # The reader of our output went away, as `head` does. Nothing more can be said; nor may the exit's flush try.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _end_output()
+        return 1
+    except OSError as error:
+        if not _is_of_output(error):
+            raise
+        _tell(f"standard output cannot be written: {error.strerror or error}. Make room, or send it elsewhere")
+        _end_output()
         return 1
     return status if isinstance(status, int) else 0
+
+
+def _is_of_output(error: OSError) -> bool:
+    """Whether it was raised where click, or this module, writes to standard output."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return place is not None and place.tb_frame.f_globals.get("__name__") in ("click.utils", __name__)
+
+
+def _end_output() -> None:
+    """Lets what standard output still holds go nowhere: the flush at the end of the process would fail again."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(text: str) -> None:
+    """Prints what the command is for.
+
+    Raises:
+        TidegateError: there is no standard output.
+    """
+    if sys.stdout is None:
+        raise TidegateError("standard output is closed: there is nowhere to print to")
+    click.echo(text)
 
 
 def _tell(text: str) -> None:
@@ -76,7 +111,7 @@ def _config(error: ConfigError) -> str:
 
 
 def _config_argument(command: _Command) -> _Command:
-    return click.argument("file", type=click.Path(path_type=Path), envvar="TIDEGATE_CONFIG", metavar="FILE")(command)
+    return click.argument("file", type=_PATH, envvar="TIDEGATE_CONFIG", metavar="FILE")(command)
 
 
 @click.group(
@@ -113,14 +148,14 @@ def check(file: Path) -> None:
     from gateway.check import load
     from gateway.plan_text import plan_text
 
-    click.echo(plan_text(load(file)))
+    _print(plan_text(load(file)))
 
 
 @cli.command()
-@click.option("--socket", type=click.Path(path_type=Path), help="The gateway's control socket.")
+@click.option("--socket", type=_PATH, help="The gateway's control socket.")
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     envvar="TIDEGATE_CONFIG",
     show_envvar=True,
     help="The gateway's configuration, which tells the socket.",
@@ -134,7 +169,29 @@ def status(socket: Path | None, config: Path | None, *, as_json: bool) -> None:
     from gateway.status_text import status_text
 
     told = client.status(_socket_path(socket, config))
-    click.echo(json.dumps(told, indent=2) if as_json else status_text(told))
+    _print(json.dumps(told, indent=2) if as_json else status_text(told))
+
+
+@cli.command()
+@click.option("--socket", type=_PATH, help="The gateway's control socket; quicker than --config.")
+@click.option(
+    "--config",
+    type=_PATH,
+    envvar="TIDEGATE_CONFIG",
+    show_envvar=True,
+    help="The gateway's configuration, which tells the socket.",
+)
+@click.option("--alive", is_flag=True, help="Only ask whether it answers: for a probe that restarts what does not.")
+def health(socket: Path | None, config: Path | None, *, alive: bool) -> None:
+    """Probe a running gateway. Exit status: 0 ready, 1 not.
+
+    It is ready while it can store what comes in. A PLC or a broker that is away is told as degraded, and is no reason.
+    """
+    from gateway.control import client
+
+    told = client.call(_socket_path(socket, config), "GET", "/healthz" if alive else "/readyz")
+    degraded = ", ".join(f"{name} is {state}" for name, state in told.get("degraded", {}).items())
+    click.echo("alive" if alive else "ready" + (f"; degraded: {degraded}" if degraded else ""))
 
 
 def _socket_path(socket: Path | None, config: Path | None) -> Path:
@@ -147,10 +204,20 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
     return load(config).socket_path
 
 
+class _FiniteRange(click.FloatRange):
+    """A range that not-a-number is not in: it is neither below nor above any limit."""
+
+    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 @cli.command()
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=15, max=86_400),
+    type=_FiniteRange(min=15, max=86_400),
     default=45,
     show_default=True,
     help="Length of the story in seconds.",
@@ -164,10 +231,8 @@ def demo(*, seconds: float, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path), envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
-@click.option(
-    "--socket", type=click.Path(path_type=Path), help="The gateway's control socket. Default: what FILE says."
-)
+@click.argument("file", type=_PATH, envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
+@click.option("--socket", type=_PATH, help="The gateway's control socket. Default: what FILE says.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the screens. Default: the environment's.")
 def tui(file: Path | None, socket: Path | None, lang: str | None) -> int:
     """Commission on site: devices, tags and broker, on this terminal."""
@@ -208,8 +273,8 @@ def policy() -> None:
 
 
 @policy.command("eval")
-@click.argument("file", type=click.Path(path_type=Path), metavar="[FILE]", required=False)
-@click.option("--config", type=click.Path(path_type=Path), help="A configuration: its policy, devices and gateway id.")
+@click.argument("file", type=_PATH, metavar="[FILE]", required=False)
+@click.option("--config", type=_PATH, help="A configuration: its policy, devices and gateway id.")
 @click.option(
     "--action", type=click.Choice(["collect", "write", "configure"]), required=True, help="What somebody wants to do."
 )
@@ -267,7 +332,7 @@ def policy_eval(
 @cli.command()
 @click.option(
     "--config",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     envvar="TIDEGATE_CONFIG",
     show_envvar=True,
     required=True,
@@ -282,7 +347,7 @@ def audit(config: Path, limit: int, *, as_json: bool) -> None:
     from gateway.spool.audit import read_audit
 
     entries = read_audit(Path(load(config).database.path), limit=limit)
-    click.echo(audit_json(entries) if as_json else audit_text(entries))
+    _print(audit_json(entries) if as_json else audit_text(entries))
 
 
 @cli.command()
@@ -293,7 +358,7 @@ def schema() -> None:
     from gateway.check import MODELS
     from gateway.config.schema import schema as schema_of
 
-    click.echo(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
+    _print(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from gateway.health import Health, State
 from gateway.metrics import Metrics
@@ -20,6 +20,8 @@ Work: TypeAlias = Callable[[], Awaitable[None]]
 Task: TypeAlias = asyncio.Task[None]
 
 _BACKOFF = Backoff()
+_ASK_AGAIN_S: Final = 5.0
+"""Longer than any component takes to say goodbye: who goes on after that has not heard."""
 
 
 class Crew:
@@ -47,6 +49,14 @@ class Crew:
         supervised = supervise(name, work, health=self._health, metrics=self._metrics, backoff=backoff)
         return self._group.create_task(supervised, name=name)
 
+    def unsupervised(self, name: str, work: Work) -> Task:
+        """Runs what speaks to nothing outside and must not fail; if it does, the gateway ends."""
+
+        async def run() -> None:
+            await work()
+
+        return self._group.create_task(run(), name=name)
+
     def state_of(self, component: str, *, up: str, down: str) -> Callable[[bool], None]:
         """What a component calls to say whether it works.
 
@@ -57,6 +67,9 @@ class Crew:
         """
 
         def tell(is_up: bool) -> None:
+            task = asyncio.current_task()
+            if not is_up and task is not None and task.cancelling():
+                return  # ended on purpose; who ended it says what becomes of it
             self._health.set(component, State.UP if is_up else State.DEGRADED, up if is_up else down)
 
         return tell
@@ -71,7 +84,13 @@ class Crew:
 
 
 async def end(*tasks: Task) -> None:
-    """Cancels tasks and waits until they have ended."""
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    """Cancels tasks and waits until they have ended.
+
+    Asks again where one goes on: `asyncio.wait_for` and `TaskGroup` of Python 3.11 may lose a cancellation that comes
+    in the moment in which they end.
+    """
+    running = {task for task in tasks if not task.done()}
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=_ASK_AGAIN_S)

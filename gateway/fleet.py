@@ -114,6 +114,7 @@ class Fleet:
                 self._sources[device.name] = self._build(config, device)
         self._show_idle(config)
         for source in self._sources.values():
+            source.chain.start(self._now_ns())
             source.start()
 
     def prepare(self, plan: Plan, config: Config) -> Prepared:

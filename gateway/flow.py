@@ -15,7 +15,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from gateway.batch import Batch
+from gateway.batch import EMPTY, Batch
 from gateway.metrics import Metrics
 
 __all__ = ["Flow"]
@@ -33,7 +33,7 @@ class _Chain(Protocol):
 
 
 class _Spool(Protocol):
-    async def append(self, device: str, batch: Batch, *, set_aside: bool = False) -> int: ...
+    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY) -> int: ...
 
 
 class _Uplink(Protocol):
@@ -44,6 +44,10 @@ class _Latest(Protocol):
     def put(self, device: str, batch: Batch) -> None: ...
 
 
+class _Freshness(Protocol):
+    def begin(self, device: str) -> Callable[[Batch], None]: ...
+
+
 class Flow:
     """Leads each device's batches through its chain into the spool, and offers them to the uplink.
 
@@ -52,6 +56,7 @@ class Flow:
         uplink: who sends them; None where no broker is configured, and then they wait in the spool.
         metrics: `received` is counted by device.
         latest: is shown what passed the chain; None where nobody looks.
+        freshness: is shown what came in; None where nobody looks.
         now_ns: UTC nanoseconds since 1970.
     """
 
@@ -62,12 +67,14 @@ class Flow:
         metrics: Metrics,
         *,
         latest: _Latest | None = None,
+        freshness: _Freshness | None = None,
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._spool = spool
         self._uplink = uplink
         self._metrics = metrics
         self._latest = latest
+        self._freshness = freshness
         self._now_ns = now_ns
 
     def emit(self, device: str, chain: Callable[[], _Chain]) -> Callable[[Batch], Awaitable[None]]:
@@ -78,19 +85,19 @@ class Flow:
             chain: gives the chain that is to be applied now.
         """
         received = self._metrics.received.labels(device)
+        note = None if self._freshness is None else self._freshness.begin(device)
 
         async def emit(batch: Batch) -> None:
             if not batch:
                 return
             received.inc(len(batch))
+            if note is not None:
+                note(batch)
             applied = chain().apply(batch, self._now_ns())
             if applied.batch and self._latest is not None:
                 self._latest.put(device, applied.batch)
-            if applied.set_aside:
-                await self._spool.append(device, applied.set_aside, set_aside=True)
-            if applied.batch:
-                seq = await self._spool.append(device, applied.batch)
-                if seq and self._uplink is not None:
-                    self._uplink.offer(seq, device, applied.batch)
+            seq = await self._spool.append(device, applied.batch, aside=applied.set_aside or EMPTY)
+            if seq and self._uplink is not None:
+                self._uplink.offer(seq, device, applied.batch)
 
         return emit

@@ -62,6 +62,10 @@ class Health:
     def __getitem__(self, name: str) -> ComponentState:
         return self._states[name]
 
+    def states(self) -> dict[str, State]:
+        """Every component's state."""
+        return {name: component.state for name, component in self._states.items()}
+
     def as_dict(self) -> dict[str, dict[str, str | float]]:
         """Every component's state, for status; `since` in seconds since 1970."""
         return {

@@ -6,9 +6,16 @@ of `dropped`, so that received = stored + dropped + still waiting, and nothing d
 
 from __future__ import annotations
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
-__all__ = ["LATENCY_BUCKETS_S", "Metrics"]
+__all__ = ["DROP_CAUSES", "LATENCY_BUCKETS_S", "Metrics"]
+
+DROP_CAUSES: Final = ("corrupt", "offline_disabled", "spool_closed", "spool_damaged", "spool_full", "unstorable")
+"""Every cause of a dropped reading. Each one is there from the start, as 0: Prometheus does not see the first step of a
+counter that appears with it, and that step may be the only one."""
+_COMMAND_STATUSES: Final = ("accepted", "denied", "failed")
 
 LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0)
 
@@ -39,6 +46,11 @@ class Metrics:
         self.filter_failures = self._counter(
             "tidegate_filter_failures", "Batches that a module failed on.", "filter", "cause"
         )
+        self.filter_s = self._counter(
+            "tidegate_filter_seconds",
+            "Time that a module's instances worked on batches, failed ones included.",
+            "filter",
+        )
         self.commands = self._counter("tidegate_commands", "Commands, by what became of them.", "status")
         self.restarts = self._counter("tidegate_component_restarts", "Restarts of a supervised component.", "component")
         self.latency_s = Histogram(
@@ -47,6 +59,13 @@ class Metrics:
             registry=self.registry,
             buckets=LATENCY_BUCKETS_S,
         )
+        for counter, values in (
+            (self.dropped, DROP_CAUSES),
+            (self.published, ("false", "true")),
+            (self.commands, _COMMAND_STATUSES),
+        ):
+            for value in values:
+                counter.labels(value)
 
     def _counter(self, name: str, help_text: str, *labels: str) -> Counter:
         return Counter(name, help_text, labels, registry=self.registry)

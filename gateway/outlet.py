@@ -61,6 +61,11 @@ class Outlet:
             self._uplink.look_again(seq)
 
     @property
+    def configured(self) -> bool:
+        """Whether there is a broker to send to."""
+        return self._uplink is not None
+
+    @property
     def status(self) -> dict[str, Any]:
         """What the control socket shows of it."""
         return {"state": "no broker is configured"} if self._uplink is None else self._uplink.status

@@ -9,7 +9,7 @@ from typing import Final
 from adapters.registry import protocol
 from gateway.check import matched_tags
 from gateway.config.models import Config, DeviceSettings, FilterSettings, UplinkSettings
-from gateway.config.words import hide_credentials
+from gateway.config.words import hide_credentials, many
 
 __all__ = ["WIDTH", "plan_text"]
 
@@ -36,7 +36,7 @@ def plan_text(config: Config) -> str:
         limits = f"each instance: at most {_size(wasm.memory_bytes)} of memory, {wasm.batch_ms} ms for one batch"
         lines += _entry("Wasm", [limits, f"compiled modules in {config.wasm_cache_dir}"])
     tags = sum(len(protocol(device.type).points(device)) for device in config.devices)
-    lines += _entry("Devices", [f"{len(config.devices)}, with {tags} tags together"])
+    lines += _entry("Devices", [f"{len(config.devices)}, with {many(tags, 'tag')} together"])
     for device in config.devices:
         lines += _device(config, device)
     if config.filters:
@@ -71,7 +71,7 @@ def _uplink(config: Config) -> list[str]:
         f"{uplink.host}:{port}, MQTT {uplink.protocol}, {_tls(uplink)}, {_login(uplink)}",
         f"client id {uplink.client_id or f'tidegate-{config.gateway.id}'}",
         f"topics {topic}/data/DEVICE, format {uplink.format}",
-        f"up to {uplink.window} messages in flight, each of at most {_size(uplink.max_message_bytes)}",
+        f"up to {many(uplink.window, 'message')} in flight, each of at most {_size(uplink.max_message_bytes)}",
         f"asks again at most every {config.offline.sync_interval:g} s while the broker is away",
     ]
 

@@ -61,7 +61,7 @@ class Source:
             points=points,
             metrics=metrics,
             now_ns=now_ns,
-            live=crew.state_of(self.component, up="reading", down="silent"),
+            live=crew.state_of(self.component, up="reading", down="none of its tags can be read"),
             facts=self.facts,
         )
         self._adapter: Adapter | None = None

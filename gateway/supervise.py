@@ -81,20 +81,35 @@ async def supervise(
         sleep: waits so many seconds.
     """
     failures = 0
+    restarts = metrics.restarts.labels(name)
+    health.set(name, State.STARTING, "starting")
     while True:
-        health.set(name, State.STARTING, "starting" if not failures else f"trying again (attempt {failures + 1})")
         began_s = monotonic()
         try:
             await run()
             why = "ended by itself"
+        except asyncio.CancelledError:
+            if _asked_to_stop():
+                raise
+            why = "a library cancelled it from within"
         except TidegateError as error:
             why = str(error)
         except Exception as error:
             # A defect of ours or of a library must cost this component only. The traceback goes to the log.
             log.exception("%s failed in an unexpected way", name)
             why = f"unexpected {type(error).__name__}: {error}"
+        if _asked_to_stop():
+            # What ran has lost the request on its way: wait_for and TaskGroup of Python 3.11 can.
+            raise asyncio.CancelledError
         failures = 1 if monotonic() - began_s >= backoff.steady_s else failures + 1
-        metrics.restarts.labels(name).inc()
+        restarts.inc()
         wait_s = pause_s(backoff, failures, draw())
         health.set(name, State.WAITING, f"{why} (next attempt in {wait_s:.1f} s)")
         await sleep(wait_s)
+        # What went wrong stays to be read while the next attempt runs, which may take seconds.
+        health.set(name, State.WAITING, f"{why} (next attempt: now)")
+
+
+def _asked_to_stop() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -52,7 +52,7 @@ class ModbusAdapter:
         self._known_silent: dict[int, Silence] = {}
         self._writer = TagWriter(settings, points=context.points, count=self._count, now_ns=context.now_ns)
         self._running: Sweep | None = None
-        self._live = False
+        self._live: bool | None = None
         self._cycles = 0
 
     async def run(self, emit: Emit) -> None:
@@ -69,7 +69,9 @@ class ModbusAdapter:
             await self._poll(self._running, bad, emit)
         finally:
             self._running = None
-            self._say_live(False)
+            if self._live:
+                self._say_live(False)
+            self._live = None  # the next run says it anew, also that nothing can be read from the first poll on
             line.end()
             await asyncio.sleep(0)  # the event loop closes an aborted connection's socket in its next turn
 
@@ -142,7 +144,7 @@ class ModbusAdapter:
             return texts.no_connection(self._settings, error)
         if not sweep.all_silent:
             return ""
-        return texts.no_answer(self._settings, [unit.unit_id for unit in sweep.units])
+        return texts.no_answer(self._settings, [unit.unit_id for unit in sweep.units], causes=sweep.causes.values())
 
     def _sweep(self, line: Line) -> Sweep:
         settings = self._settings

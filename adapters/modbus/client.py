@@ -23,6 +23,7 @@ from pymodbus.exceptions import ConnectionException, ModbusException
 from pymodbus.framer import FramerSocket
 from pymodbus.pdu import DecodePDU, ModbusPDU
 
+from adapters.modbus import texts
 from adapters.modbus.errors import Silent, Unreachable
 
 __all__ = ["Call", "Client"]
@@ -123,7 +124,7 @@ class Client:
             self._reason = "the gateway has just stopped reading this device"
             raise OSError(self._reason) from None
         except OSError as error:
-            self._reason = error.strerror or str(error)
+            self._reason = texts.reason_of(error, host=self._host)
             raise
         except ValueError as error:  # a host that cannot even be asked for, such as one with a label too long
             self._reason = f"{self._host!r} is no host name: {error}"

@@ -95,7 +95,7 @@ class ExchangeFailed(Exception):
 
 
 class Unreachable(ExchangeFailed):
-    """No TCP connection could be made. The text is the operating system's reason."""
+    """No TCP connection could be made. The text is the reason, in words."""
 
     def __init__(self, text: str) -> None:
         super().__init__("unreachable", text)

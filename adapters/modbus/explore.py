@@ -84,7 +84,8 @@ class ModbusExplorer:
         except Unreachable as failure:
             raise SourceLost(texts.no_connection(settings, failure)) from None
         if sweep.all_silent:
-            raise SourceLost(texts.no_answer(settings, [unit.unit_id for unit in sweep.units]))
+            unit_ids = [unit.unit_id for unit in sweep.units]
+            raise SourceLost(texts.no_answer(settings, unit_ids, causes=sweep.causes.values()))
         # A tag that was read before its unit fell silent has two readings; the later one counts.
         last = {reading.point: reading._replace(point=_NO_POINT) for reading in harvest.take()}
         return [(item.name, last[item.index]) for item in items]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from gateway.config.models import DeviceSettings, TagSettings
+from gateway.config.models import DeviceSettings, Host, TagSettings
 
 __all__ = ["ByteOrder", "ModbusSettings", "ModbusTag", "RegisterName", "TypeName"]
 
@@ -70,7 +70,7 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):
     """A Modbus TCP device, or a gateway with many units behind it."""
 
     type: Annotated[Literal["modbus"], Meta(description="The protocol.")] = "modbus"
-    host: Annotated[str, Meta(min_length=1, description="Name or address of the device.")]
+    host: Annotated[Host, Meta(description="Name or address of the device.")]
     port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port.")] = 502
     unit_id: Annotated[UnitId, Meta(description="Unit id of tags that name none.")] = 1
     interval_s: Annotated[

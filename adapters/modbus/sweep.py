@@ -106,6 +106,8 @@ class Sweep:
         self._timeout_s = timeout_s
         self._most_splits = most_splits
         self._splits_left = 0
+        self.causes: dict[int, str] = {}
+        """Why each unit that fell silent while it was read did so: label of `Metrics.source_errors`, by unit id."""
         self._decoders: dict[Request, Decoder] = {}
 
     @property
@@ -167,6 +169,7 @@ class Sweep:
                     self._take(request, words, harvest)
         except (Silent, Refused) as failure:
             self._count(failure.cause, 1)
+            self.causes[unit.unit_id] = failure.cause
             self._lose(unit, harvest)
         else:
             unit.complete()

@@ -5,7 +5,11 @@ Pure; the words only. Who raises them decides what kind of error it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import errno
+import os
+import re
+import socket
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from adapters.modbus.encode import Function, Write
@@ -19,6 +23,7 @@ __all__ = [
     "no_tree",
     "not_done",
     "not_running",
+    "reason_of",
     "unit_away",
     "unknown_outcome",
     "unknown_tag",
@@ -34,6 +39,20 @@ _ADVICE: Final = {
     "device_busy": "Try again later",
     "gateway_path": "Check unit_id and how the gateway reaches the unit",
 }
+_REASONS: Final = {
+    errno.ECONNREFUSED: "nothing listens there",
+    errno.ECONNRESET: "it closed the connection at once",
+    errno.ETIMEDOUT: "no answer came",
+    errno.EHOSTUNREACH: "no device is found at that address",
+    errno.ENETUNREACH: "this machine has no route to that network",
+}
+_SILENCES: Final = {
+    "connection_broken": "it closes the connection when asked",
+    "undecodable_answer": "what comes back is no answer of Modbus",
+    "gateway_path": "the gateway there has no way to them",
+    "gateway_target": "the gateway there gets no answer from them",
+}
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _NO_MASK_WRITE: Final = (
     "The device cannot write a single bit of a register, and to read the register and write it back would undo what "
     "the device changes in between; write the whole register through a tag without bit, or a coil"
@@ -45,21 +64,42 @@ def _where(settings: ModbusSettings) -> str:
     return f"{settings.host}:{settings.port}"
 
 
+def reason_of(error: OSError, *, host: str) -> str:
+    """Why a connection could not be made, in words of ours: asyncio's name the call and the address once more."""
+    if isinstance(error, socket.gaierror):
+        return f"the name {host!r} is not known: {error.strerror}"
+    number = error.errno
+    if number is None and (first := _ERRNO.search(str(error))):
+        # A name with several addresses: asyncio tells of all of them in one text.
+        number = int(first[1])
+    if number is None:
+        return str(error) or type(error).__name__
+    return _REASONS.get(number) or os.strerror(number)
+
+
 def no_connection(settings: ModbusSettings, failure: ExchangeFailed) -> str:
-    """No TCP connection could be made."""
+    """No TCP connection could be made. The device's name is left to who tells of its state."""
     return (
-        f"{settings.name}: no Modbus connection to {_where(settings)}: {failure}. Check the address, "
+        f"no Modbus connection to {_where(settings)}: {failure}. Check the address, "
         "that the device is powered and in the network, and that it has a connection to spare"
     )
 
 
-def no_answer(settings: ModbusSettings, unit_ids: Sequence[int]) -> str:
-    """The connection is there, but none of its units answers."""
+def no_answer(settings: ModbusSettings, unit_ids: Sequence[int], *, causes: Iterable[str]) -> str:
+    """The connection is there, but none of its units answers.
+
+    Args:
+        settings: the device.
+        unit_ids: the units that were asked.
+        causes: what their silence was like, as labels of `Metrics.source_errors`.
+    """
+    waited = f"waited {settings.timeout_s:g} s for each"
+    silences = dict.fromkeys(_SILENCES.get(cause, waited) for cause in causes) or {waited: None}
     unit_ids = sorted(unit_ids)
     more = f" and {len(unit_ids) - MOST_LISTED} more" if len(unit_ids) > MOST_LISTED else ""
     return (
-        f"{settings.name}: {_where(settings)} takes the connection, but no unit answers "
-        f"(asked: {', '.join(map(str, unit_ids[:MOST_LISTED]))}{more}; waited {settings.timeout_s:g} s for each). "
+        f"{_where(settings)} takes the connection, but no unit answers "
+        f"(asked: {', '.join(map(str, unit_ids[:MOST_LISTED]))}{more}; {', or '.join(silences)}). "
         "Check unit_id, timeout_s, and the serial line if this is a gateway"
     )
 

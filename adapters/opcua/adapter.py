@@ -50,6 +50,7 @@ class OpcuaAdapter:
             {handle: KINDS[tag.kind] for handle, tag in enumerate(settings.tags) if tag.kind},
         )
         self._writer: TagWriter | None = None
+        self._was_read = False
 
     async def run(self, emit: Emit) -> None:
         """Connects, reads and emits until cancelled.
@@ -65,6 +66,9 @@ class OpcuaAdapter:
             self._writer = TagWriter(session, self._settings, self._nodes, self._items, self._context.now_ns)
             subscribed = await session.subscribe()
             reader.began(subscribed)
+            if self._was_read:
+                reader.mark_all()  # nobody knows what changed while there was no subscription
+            self._was_read = True
             monitored = MonitoredItems(self._settings, self._nodes, session=session, subscription=subscribed.id)
             async with asyncio.TaskGroup() as group:
                 publisher = Publisher(
@@ -160,13 +164,13 @@ class _Reader:
         if arrival.lost:
             self._facts["lost_notifications"] += arrival.lost
             self._count("lost_notification", arrival.lost)
-            self._mark_all()
+            self.mark_all()
         for body in arrival.message.changes:
             decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
             for cause, number in decoded.odd.items():
                 self._count(cause, number)
             if not decoded.complete:
-                self._mark_all()
+                self.mark_all()
             await self._emit(decoded.batch)
 
     async def _emit(self, batch: Batch) -> None:
@@ -174,7 +178,7 @@ class _Reader:
             async with self._one_at_a_time:
                 await self._emit_to(batch)
 
-    def _mark_all(self) -> None:
+    def mark_all(self) -> None:
         """Nobody knows whose readings went missing, so the next one of each tag says that some may have."""
         self._lost.update(range(len(self._items.points)))
 

@@ -31,6 +31,7 @@ from adapters.opcua.settings import KINDS, OpcuaSettings
 from adapters.opcua.targets import OBJECTS, Target, targets
 from adapters.opcua.variables import Look, Variables
 from gateway.batch import Reading
+from gateway.config.words import many
 
 __all__ = ["MOST_CHILDREN", "MOST_VISITED", "NOTE", "SEARCH_S", "OpcuaExplorer", "explore"]
 
@@ -160,7 +161,7 @@ class OpcuaExplorer:
         tags = self._settings.tags
         nodes = [node_id(parse_node(tag.node), self._namespaces) for tag in tags]
         wanted: list[Attribute] = [(node, ua.AttributeIds.Value) for node in nodes if node is not None]
-        answers = iter(await read(self._session, wanted, doing=f"reading {len(tags)} tags"))
+        answers = iter(await read(self._session, wanted, doing=f"reading {many(len(tags), 'tag')}"))
         unknown = refused_value(ua.StatusCodes.BadNodeIdUnknown)
         now_ns = self._now_ns()
         return [

@@ -8,6 +8,7 @@ from typing import Final
 
 from adapters.base import PointSpec
 from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, split_url
+from gateway.config.words import many
 
 __all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points"]
 
@@ -36,20 +37,22 @@ def plan(settings: OpcuaSettings) -> list[str]:
     who = f"as user {settings.username!r}" if settings.username else "anonymously"
     samples = math.ceil(settings.publishing_interval_ms / settings.sampling_ms)
     requests = math.ceil(len(settings.tags) / ITEMS_PER_REQUEST)
+    kept = many(settings.queue_size, "reading")
     lines = [
         f"one session at {endpoint(settings)}, {who}, not encrypted",
         f"changes sent every {settings.publishing_interval_ms:g} ms",
-        f"variables sampled every {settings.sampling_ms:g} ms, up to {settings.queue_size} readings of each kept there",
-        f"{len(settings.tags)} tags, asked for in {requests} requests of at most {ITEMS_PER_REQUEST}",
+        f"variables sampled every {settings.sampling_ms:g} ms, up to {kept} of each kept there",
+        f"{many(len(settings.tags), 'tag')}, asked for in {many(requests, 'request')} of at most {ITEMS_PER_REQUEST}",
         f"lost after {2 * settings.timeout_s:g} s without a sign of life",
         f"tags that are refused are asked for again every {settings.retry_refused_s:g} s",
     ]
     if settings.queue_size < samples:
         lines.append(
-            f"note: {samples} samples are taken between two sendings, but only {settings.queue_size} are kept: "
-            f"the others are lost at the server; raise queue_size to keep them"
+            f"note: {samples} samples are taken between two sendings, but only {settings.queue_size} of them "
+            "can be kept: the others are lost at the server; raise queue_size to keep them"
         )
     twice = sorted(node for node, uses in Counter(tag.node for tag in settings.tags).items() if uses > 1)
     if twice:
-        lines.append(f"note: {len(twice)} nodes are read by more than one tag, such as {twice[0]}")
+        are = "is" if len(twice) == 1 else "are"
+        lines.append(f"note: {many(len(twice), 'node')} {are} read by more than one tag, such as {twice[0]}")
     return lines

@@ -78,6 +78,7 @@ class Publisher:
         self._durable: list[int] = []
         self._expected: int | None = None
         self._lost = 0
+        self._asked_for: deque[int] = deque(maxlen=_MOST_REPUBLISHED)
         self._end: SourceLost | None = None
 
     async def next(self) -> Arrival:
@@ -142,7 +143,12 @@ class Publisher:
         number = message.number
         ahead = 0 if self._expected is None else step(self._expected, number)
         if ahead < 0 and not message.is_keep_alive:
-            # Republished already, and then it came all the same. Acknowledged again, which does no harm.
+            if number not in self._asked_for:
+                # The numbers have begun anew, or one was made up: nobody can say any more what is missing.
+                raise self._session.lost(
+                    "waiting for changes", f"message {number} came where {self._expected} was due; reading anew"
+                )
+            # Asked for already, and then it came all the same. Acknowledged again, which does no harm.
             self._durable.append(number)
             return
         if ahead > 0:
@@ -156,6 +162,7 @@ class Publisher:
         assert self._expected is not None
         self._lost += max(0, ahead - _MOST_REPUBLISHED)
         for number in missing(self._expected, ahead, _MOST_REPUBLISHED):
+            self._asked_for.append(number)
             message = await self._republished(number)
             if message is None:
                 self._lost += 1

@@ -25,6 +25,7 @@ from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.message import Message, read_message, read_publish_result
 from adapters.opcua.plan import endpoint
 from adapters.opcua.settings import OpcuaSettings
+from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
 
 __all__ = ["CLOSE_S", "Limits", "Session", "Subscribed"]
@@ -178,7 +179,7 @@ class Session:
         parameters.SubscriptionId = subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         parameters.ItemsToCreate = list(items)
-        with self._asking(f"subscribing to {len(items)} tags"):
+        with self._asking(f"subscribing to {many(len(items), 'tag')}"):
             try:
                 results: list[ua.MonitoredItemCreateResult] = await self._client.uaclient.create_monitored_items(
                     parameters

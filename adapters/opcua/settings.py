@@ -100,6 +100,9 @@ def split_url(url: str) -> SplitResult:
         ValueError: it is not one; says what was expected.
     """
     expected = "expected opc.tcp://HOST:PORT, such as opc.tcp://192.168.0.10:4840"
+    if any(char.isspace() for char in url):
+        # urlsplit takes some of them, and leaves others out without a word.
+        raise ValueError(f"{url!r} has a space in it; {expected}")
     try:
         parts = urlsplit(url)
         port = parts.port

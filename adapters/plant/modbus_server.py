@@ -92,7 +92,8 @@ class ModbusServer:
         try:
             await server.serve_forever(background=True)
         except RuntimeError as error:
-            raise OSError(f"Modbus server on {self._host}:{self._port}: {error}") from None
+            what = f"Modbus server on {self._host}:{self._port}: it cannot listen there. Is the port taken?"
+            raise OSError(what) from error
         self._server = server
         listener: Any = server.transport
         self._port = listener.sockets[0].getsockname()[1]

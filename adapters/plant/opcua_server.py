@@ -74,7 +74,11 @@ class OpcUaServer:
         index = await server.register_namespace(NAMESPACE_URI)
         assert index == NAMESPACE, f"the plant's namespace got index {index}"
         await self._add_nodes(server, state)
-        await server.start()
+        try:
+            await server.start()
+        except OSError as error:
+            what = f"OPC UA server on {self._host}:{self._port}: it cannot listen there. Is the port taken?"
+            raise OSError(what) from error
         self._server = server
         assert server.bserver is not None
         self._port = server.bserver.port

@@ -24,7 +24,7 @@ def audit_json(entries: Sequence[AuditEntry]) -> str:
 
 
 def _lines(entry: AuditEntry) -> str:
-    at = dt.datetime.fromtimestamp(entry.at_ns // 1_000_000_000, tz=dt.UTC).strftime("%Y-%m-%d %H:%M:%S")
+    at = dt.datetime.fromtimestamp(entry.at_ns // 1_000_000_000, tz=dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     who = f"{entry.user or 'somebody'} ({entry.role or 'no role'})"
     what = f"{entry.device}/{entry.tag} = {entry.value}" if entry.action == "write" else entry.value
     lines = [f"{at}  {entry.status:11}  {who}  {entry.action} {what}"]

@@ -48,6 +48,16 @@ class _OnlyId(Struct):
     id: str
 
 
+_KEYS: Final = {
+    "id": "be a text of 1 to 64 visible ASCII characters, without spaces",
+    "value": "be a number, a text, true or false",
+    "expires": "be milliseconds since 1970",
+    "user": 'look like {"name":"Anna","role":"operator"}',
+}
+_EXAMPLE: Final = '{"id":"a1","value":5}'
+_PLACE: Final = re.compile(rf" - at `\$\.(?P<key>{'|'.join(_KEYS)})\b")
+_NAMED: Final = re.compile(r"(?:(?P<missing>missing required)|unknown) field `(?P<key>[^`]*)`$")
+
 _DECODER: Final = msgspec.json.Decoder(_Payload)
 _ID_DECODER: Final = msgspec.json.Decoder(_OnlyId)
 
@@ -92,8 +102,10 @@ def parse(payload: bytes) -> Command:
         raise BadCommand(f"its payload has {len(payload)} bytes and {MAX_PAYLOAD_BYTES} are allowed", None)
     try:
         read = _DECODER.decode(payload)
+    except msgspec.ValidationError as error:
+        raise BadCommand(_mistake(str(error)), _id_in(payload)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadCommand(str(error), _id_in(payload)) from None
+        raise BadCommand(f"its payload cannot be read as JSON: {error}", _id_in(payload)) from None
     why = _value_mistake(read.value) or _expiry_mistake(read.expires)
     if why:
         raise BadCommand(why, read.id)
@@ -107,6 +119,18 @@ def _id_in(payload: bytes) -> str | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     return found if re.fullmatch(_ID_PATTERN, found) else None
+
+
+def _mistake(text: str) -> str:
+    """What is wrong, for who sends commands; msgspec speaks to who wrote the models."""
+    if place := _PLACE.search(text):
+        key = place["key"]
+        return f'"{key}" must {_KEYS[key]}'
+    if name := _NAMED.search(text):
+        if name["missing"]:
+            return f'"{name["key"]}" is missing; it must {_KEYS[name["key"]]}'
+        return f'"{name["key"]}" is no key of a command; it has {", ".join(_KEYS)}'
+    return f"a command looks like {_EXAMPLE}"
 
 
 def _value_mistake(value: CommandValue) -> str | None:

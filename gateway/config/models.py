@@ -11,6 +11,7 @@ Two properties of a key follow from its name and its type, so that a protocol's 
 
 from __future__ import annotations
 
+import re
 import socket
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
@@ -27,8 +28,10 @@ __all__ = [
     "DeviceSettings",
     "FilterSettings",
     "GatewaySettings",
+    "Host",
     "LocalPath",
     "LogSettings",
+    "MetricsSettings",
     "ModuleRef",
     "Name",
     "OfflineSettings",
@@ -74,6 +77,30 @@ _HIDDEN: Final = "(hidden)"
 Action = Literal["collect", "write", "configure"]
 """What a policy decides on: reading a device, writing to one of its tags, changing this configuration."""
 Port = Annotated[int, Meta(ge=1, le=65535)]
+_ADDRESS_WITH_MORE: Final = re.compile(
+    r"(?:[A-Za-z][A-Za-z0-9+.-]*://)?(?:[^/@\s]*@)?(?:\[(?P<ipv6>[^\]\s]+)\]|(?P<name>[^/:@\[\]\s]+))"
+    r"(?::(?P<port>[0-9]{1,5}))?(?:/\S*)?"
+)
+
+
+def _host_hint(text: str) -> str:
+    """`; write host = "broker" and port = 1883` where the text holds a host and more than that, else nothing."""
+    parts = _ADDRESS_WITH_MORE.fullmatch(text.strip())
+    if parts is None:
+        return ""
+    port = f" and port = {int(parts['port'])}" if parts["port"] else ""
+    return f'; write host = "{parts["ipv6"] or parts["name"]}"{port}'
+
+
+Host = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        pattern=r"^([^\s/:@\[\]]+|[0-9A-Fa-f]*:[0-9A-Fa-f]*:[0-9A-Fa-f:.]*(%[^\s/:@\[\]]+)?)(?!\n)$",
+        extra={"rule": "the name or the address of a host, alone", "hint": _host_hint},
+    ),
+]
+"""A name, an IPv4 address or an IPv6 address without brackets: what the resolver takes, no scheme and no port."""
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
@@ -162,7 +189,7 @@ class TlsSettings(Section, frozen=True):
 class UplinkSettings(Section, frozen=True):
     """The MQTT broker that readings go to."""
 
-    host: Annotated[str, Meta(min_length=1, description="Name or address of the broker.")]
+    host: Annotated[Host, Meta(description="Name or address of the broker.")]
     port: Annotated[Port | None, Meta(description="TCP port. Default: 1883, with TLS 8883.")] = None
     protocol: Annotated[Literal["3.1.1", "5"], Meta(description="MQTT version.")] = "5"
     client_id: Annotated[
@@ -292,6 +319,16 @@ class ControlSettings(Section, frozen=True):
     ] = None
 
 
+class MetricsSettings(Section, frozen=True):
+    """HTTP for Prometheus and for probes: /metrics, /healthz and /readyz. Nobody is asked who he is."""
+
+    host: Annotated[
+        Host,
+        Meta(description="Address to listen on; 0.0.0.0 is every IPv4 address of this machine, :: every."),
+    ] = "127.0.0.1"
+    port: Annotated[Port, Meta(description="TCP port.")] = 9464
+
+
 class LogSettings(Section, frozen=True):
     """JSON lines on standard error."""
 
@@ -330,6 +367,9 @@ class Config(Section, frozen=True):
     policy: PolicySettings = field(default_factory=PolicySettings)
     commands: CommandSettings = field(default_factory=CommandSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
+    metrics: Annotated[
+        MetricsSettings | None, Meta(description="Present: metrics and probes are served over HTTP.")
+    ] = None
     log: LogSettings = field(default_factory=LogSettings)
     filters: Annotated[list[FilterSettings], Meta(description="Wasm modules, in the order they apply.")] = field(
         default_factory=list

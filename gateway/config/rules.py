@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,8 @@ __all__ = ["MAX_SOCKET_PATH_BYTES", "config_problems", "duplicate_names"]
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Linux's sockaddr_un holds 108 bytes, with the closing zero."""
 
+_MAX_MQTT_STRING_BYTES: Final = 65_535
+"""MQTT 5, 1.5.4: a text's length has two bytes."""
 _PLACEHOLDER = re.compile(r"[{}]")
 
 
@@ -57,6 +60,10 @@ def config_problems(config: Config) -> list[Problem]:
     if size > MAX_SOCKET_PATH_BYTES:
         what = f"{config.socket_path} has {size} bytes and a socket's path may have {MAX_SOCKET_PATH_BYTES}; "
         problems.append(Problem("control.socket", what + "give a shorter one, such as /run/tidegate/control.sock"))
+    if os.path.isdir(config.database.path):  # noqa: PTH112 - a folder that may not be looked into is no mistake here
+        what = f"{config.database.path} is a folder; give a file in it, such as {config.database.path}/tidegate.db"
+        problems.append(Problem("database.path", what))
+    problems += _socket_problems(config)
     if config.commands.enabled and config.uplink is None:
         problems.append(Problem("commands.enabled", "commands come over MQTT; add the section [uplink]"))
     if config.uplink is not None:
@@ -64,11 +71,28 @@ def config_problems(config: Config) -> list[Problem]:
     return problems
 
 
+def _socket_problems(config: Config) -> list[Problem]:
+    path = config.socket_path
+    if path == Path(config.database.path):
+        return [Problem("control.socket", f"{path} is database.path as well; give each a file of its own")]
+    try:
+        is_other = not stat.S_ISSOCK(path.stat().st_mode)
+    except OSError:
+        return []  # nothing is there yet, or this user may not look: then `run` tells
+    what = f"{path} is there, and is no socket; give another path, or move it away"
+    return [Problem("control.socket", what)] if is_other else []
+
+
 def _uplink_problems(uplink: UplinkSettings) -> list[Problem]:
     problems = []
     if _PLACEHOLDER.search(uplink.topic.replace("{gateway}", "")):
         what = f"found {found(uplink.topic)}, expected {{gateway}} as the only thing in braces"
         problems.append(Problem("uplink.topic", what))
+    for key in ("client_id", "username", "password"):
+        size = len((getattr(uplink, key) or "").encode(errors="surrogatepass"))
+        if size > _MAX_MQTT_STRING_BYTES:
+            what = f"this text has {size} bytes and MQTT takes {_MAX_MQTT_STRING_BYTES}; give a shorter one"
+            problems.append(Problem(f"uplink.{key}", what))
     if uplink.password is not None and uplink.username is None and uplink.protocol == "3.1.1":
         # MQTT 3.1.1, [MQTT-3.1.2-22]: without a user name there can be no password.
         problems.append(Problem("uplink.username", "this key is missing; MQTT 3.1.1 knows no password without it"))
@@ -86,4 +110,9 @@ def _tls_problems(tls: TlsSettings) -> list[Problem]:
         name = getattr(tls, key)
         if name is not None and not (Path(name).is_file() and os.access(name, os.R_OK)):
             problems.append(Problem(f"uplink.tls.{key}", f"{name} is no file that this user can read"))
+    if not problems and (tls.ca_file or tls.cert_file):
+        # Here, so that a configuration without certificates need not load OpenSSL.
+        from gateway.config.certificates import certificate_problems
+
+        problems += certificate_problems(tls)
     return problems

@@ -9,6 +9,7 @@ model wants, secrets are read from their files, and local paths become absolute.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -146,13 +147,16 @@ class Walk:
         inner, _, _ = bare(kind)
         what = "a value that is not shown" if secret else found(raw)
         hint = ""
-        if isinstance(raw, str) and not isinstance(raw, FromEnvironment) and not isinstance(inner, inspect.StrType):
-            unquoted = converted(inner, FromEnvironment.of(raw, raw))
-            hint = "; write it without quotes" if unquoted is not raw and fits(inner, unquoted) else ""
+        if isinstance(raw, str) and not isinstance(raw, FromEnvironment):
+            if isinstance(inner, inspect.StrType):
+                hint = "" if secret else _hint(kind, raw)
+            else:
+                hint = _quotes_hint(inner, raw)
         elif isinstance(raw, int | float) and fits(inner, str(raw)):
             hint = "; write it in quotes"
         elif isinstance(inner, inspect.ListType) and isinstance(raw, dict):
-            hint = f"; in TOML write [[{where}]] with two brackets"
+            section = re.sub(r"\[\d+\]", "", where)  # TOML counts the items of a list by itself
+            hint = f"; in TOML write [[{section}]] with two brackets"
         self._tell(where, f"found {what}, expected {expected(kind)}{hint}{_description(kind)}")
 
     def _tell(self, where: str, what: str) -> None:
@@ -170,6 +174,22 @@ def _described(model: type) -> inspect.StructType:
 def _description(kind: inspect.Type) -> str:
     description = bare(kind)[2]
     return f". {description}" if description else ""
+
+
+def _quotes_hint(inner: inspect.Type, raw: str) -> str:
+    unquoted = converted(inner, FromEnvironment.of(raw, raw))
+    return "; write it without quotes" if unquoted is not raw and fits(inner, unquoted) else ""
+
+
+def _hint(kind: inspect.Type, raw: str) -> str:
+    """What the model has to say to a text that it does not take."""
+    while isinstance(kind, inspect.Metadata):
+        tell = (kind.extra or {}).get("hint")
+        if tell is not None:
+            told: str = tell(raw)
+            return told
+        kind = kind.type
+    return ""
 
 
 def _path_mark(kind: inspect.Type) -> str | None:

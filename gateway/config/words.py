@@ -13,7 +13,7 @@ from difflib import get_close_matches
 
 from msgspec import inspect
 
-__all__ = ["FromEnvironment", "alternatives", "did_you_mean", "expected", "found", "hide_credentials"]
+__all__ = ["FromEnvironment", "alternatives", "did_you_mean", "expected", "found", "hide_credentials", "many"]
 
 _LONGEST = 60
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
@@ -70,6 +70,11 @@ def alternatives(values: Iterable[str], *, word: str = "or") -> str:
     """`a`, `a or b`, `a, b or c`; each value once."""
     texts = list(dict.fromkeys(values))
     return f" {word} ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+
+
+def many(count: int, what: str) -> str:
+    """`1 tag`, `2 tags`, for words whose plural ends in s."""
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def did_you_mean(name: str, known: Sequence[str]) -> str:

@@ -57,6 +57,8 @@ def call(path: Path, method: str, target: str, body: object = None, *, timeout_s
     except FileNotFoundError:
         raise TidegateError(f"no gateway listens at {path}: start one with `tidegate run FILE`") from None
     except ConnectionRefusedError:
+        if not path.is_socket():
+            raise TidegateError(f"{path} is no socket: give the gateway's control socket, or its --config") from None
         raise TidegateError(f"no gateway listens at {path} any more: the one that did has ended") from None
     except PermissionError:
         raise TidegateError(f"{path} may not be opened by this user: run as the gateway's user or as root") from None

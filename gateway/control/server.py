@@ -9,16 +9,13 @@ becomes HTTP 4xx with `{"error", "problems"}`; what it raises besides is a defec
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import msgspec
-import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -26,6 +23,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from gateway.control.refusal import Refused
+from gateway.control.serving import serve
 from gateway.errors import ConfigError, SourceLost, TidegateError, UplinkError
 
 __all__ = ["MAX_BODY_BYTES", "Call", "ControlServer", "Routes"]
@@ -40,22 +38,6 @@ MAX_BODY_BYTES: Final = 40_000_000
 """More than twice the largest configuration, as JSON escapes what stands in it."""
 
 _UNIX_PATH_BYTES = 107
-
-
-class _Server(uvicorn.Server):
-    """uvicorn without its signal handlers (signals are the app's), and with a word when it listens."""
-
-    def __init__(self, config: uvicorn.Config, live: Callable[[bool], None]) -> None:
-        super().__init__(config)
-        self._live = live
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets=sockets)
-        self._live(self.started)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
 
 
 class ControlServer:
@@ -94,19 +76,9 @@ class ControlServer:
             exception_handlers={TidegateError: _refused, HTTPException: _not_found},
         )
         listener = self._listen()
-        config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=1
-        )
-        server = _Server(config, self._live)
         try:
-            await server.serve(sockets=[listener])
-        except asyncio.CancelledError:
-            # uvicorn closes its connections only when it ends by itself.
-            if server.started:
-                await server.shutdown(sockets=[listener])
-            raise
+            await serve(app, listener, live=self._live)
         finally:
-            listener.close()
             self._path.unlink(missing_ok=True)
 
     def _endpoint(self, call: Call) -> Callable[[Request], Awaitable[Response]]:

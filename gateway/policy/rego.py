@@ -176,6 +176,10 @@ def _read(path: Path) -> str:
         raise ConfigError(str(path), [Problem(f"line {line}", "this is no UTF-8 text")]) from None
     if "\0" in source:
         raise ConfigError(str(path), [Problem("", "a policy is text, and this file holds a NUL byte")])
+    if _PACKAGE.search(source) is None:
+        # rego-cpp 1.5.2 ends the whole process over some texts without one, such as `x = [{ a = 1 }]`.
+        what = "this is no Rego policy: it has no line such as: package industrial"
+        raise ConfigError(str(path), [Problem("", what)])
     return source
 
 

@@ -3,7 +3,7 @@
 Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: number, time of acceptance, count of
 readings, payload bytes, codec, checksum, device, blob (`codec.py`). Beside them: the point table, rows set aside, the
 totals (kept by triggers), readings dropped by cause, the audit. PATH.lock keeps a second process out;
-PATH.corrupt-TIME is a file that was found damaged.
+PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,

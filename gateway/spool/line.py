@@ -66,8 +66,8 @@ class Line:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    async def enter(self, waiting: Waiting) -> None:
-        """Joins the end of the line, once there is room. A cancelled caller's batch joins all the same.
+    async def enter(self, *batches: Waiting) -> None:
+        """Joins the end of the line, once there is room. A cancelled caller's batches join all the same.
 
         Raises:
             SpoolError: the line was closed.
@@ -78,12 +78,14 @@ class Line:
                 await self._room.wait()
         except asyncio.CancelledError:
             if self._closed is None:
-                waiting.stored.cancel()
-                self._join(waiting)
+                for waiting in batches:
+                    waiting.stored.cancel()
+                    self._join(waiting)
             raise
         if self._closed is not None:
             raise self._closed
-        self._join(waiting)
+        for waiting in batches:
+            self._join(waiting)
 
     def front(self, count: int | None = None) -> list[Waiting]:
         """The first `count` batches, or all of them."""

@@ -32,6 +32,7 @@ async def decide(
     taken: Sequence[Waiting],
     acked: Collection[int],
     unreadable: Mapping[int, int],
+    most_deleted: int,
     spare_the_stored: bool,
 ) -> Group | None:
     """The next transaction; None where there is nothing to do.
@@ -42,6 +43,7 @@ async def decide(
         taken: what waits to be stored, oldest first.
         acked: numbers of delivered rows.
         unreadable: number to readings of rows that cannot be decoded.
+        most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
     """
     totals = file.totals
@@ -71,7 +73,7 @@ async def decide(
         stored=[waiting for index, waiting in enumerate(taken) if index not in admission.refused],
         refused=refused,
         points=file.points.unsaved() if taken else (),
-        acked=sorted(acked)[:MOST_DELETED],
+        acked=sorted(acked)[:most_deleted],
         victims=[victim.seq for victim in victims],
         aside_victims=[victim.seq for victim in aside_victims],
         unreadable=tuple(unreadable),

@@ -19,10 +19,12 @@ import aiosqlite
 from gateway.batch import Kind
 from gateway.errors import SpoolError, TidegateError
 from gateway.points import Point, PointTable
+from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
     "APPLICATION_ID",
     "MIGRATIONS",
+    "WAL_LIMIT_BYTES",
     "Damaged",
     "Database",
     "Totals",
@@ -213,7 +215,12 @@ def advice(error: BaseException) -> str:
 
 
 async def open_database(
-    path: Path, *, first_seq: int, points: Sequence[Point] = (), dropped: Mapping[str, int] | None = None
+    path: Path,
+    *,
+    first_seq: int,
+    points: Sequence[Point] = (),
+    dropped: Mapping[str, int] | None = None,
+    log_bytes: int = WAL_LIMIT_BYTES,
 ) -> Database:
     """Opens the file; makes it where there is none, and brings it up to the newest schema.
 
@@ -222,6 +229,8 @@ async def open_database(
         first_seq: the first number that a file made here gives.
         points: what a file made here knows from the start: the points of the one it replaces.
         dropped: what a file made here counts as lost from the start, by cause.
+        log_bytes: what the log may keep of the disk, at most `WAL_LIMIT_BYTES`; at half of it the log is
+            worked in.
 
     Raises:
         Damaged: the file is no database any more.
@@ -233,7 +242,7 @@ async def open_database(
         connection = await aiosqlite.connect(path, isolation_level="IMMEDIATE", timeout=BUSY_TIMEOUT_S)
         connection.text_factory = bytes
         await _refuse_foreign(connection, path)
-        await _configure(connection, path)
+        await _configure(connection, path, log_bytes=min(log_bytes, WAL_LIMIT_BYTES))
         await _migrate(connection)
         await _check(connection)
         await _begin(connection, first_seq=first_seq, points=points, dropped=dropped or {})
@@ -289,7 +298,7 @@ async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
         )
 
 
-async def _configure(connection: aiosqlite.Connection, path: Path) -> None:
+async def _configure(connection: aiosqlite.Connection, path: Path, *, log_bytes: int) -> None:
     # INCREMENTAL and not NONE, so that the space an outage took can be given back; not FULL, which would move pages in
     # every commit. It must be chosen before the first table is made.
     await connection.execute_fetchall("PRAGMA auto_vacuum = INCREMENTAL")
@@ -301,8 +310,8 @@ async def _configure(connection: aiosqlite.Connection, path: Path) -> None:
         )
     for pragma in (
         "synchronous = FULL",
-        f"wal_autocheckpoint = {WAL_PAGES}",
-        f"journal_size_limit = {WAL_LIMIT_BYTES}",
+        f"wal_autocheckpoint = {max(1, min(WAL_PAGES, log_bytes // 2 // PAGE_BYTES))}",
+        f"journal_size_limit = {log_bytes}",
         "cell_size_check = ON",
         "temp_store = MEMORY",
         "trusted_schema = OFF",

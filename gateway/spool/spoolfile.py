@@ -24,7 +24,8 @@ from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.commit import Group, roll_back, was_committed, write
 from gateway.spool.files import FileLock, move_aside, size_bytes
-from gateway.spool.schema import Damaged, Database, Totals, open_database
+from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
+from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database
 
 __all__ = ["SpoolFile"]
 
@@ -33,6 +34,9 @@ KEPT_FREE_PAGES: Final = 4096
 
 GIVEN_BACK_PAGES: Final = 1024
 """Pages given back in one step: a few tens of milliseconds in which nothing can be committed."""
+
+MOST_PAGES: Final = 0xFFFFFFFE
+"""SQLite's own limit of a database's size."""
 
 
 class SpoolFile:
@@ -53,6 +57,8 @@ class SpoolFile:
         self.dropped: dict[str, int] = {}
         self.quarantined: Path | None = None
         self._lock = lock
+        self._reserve = Reserve(path)
+        self._growth_limited = False
         self._metrics = metrics
         self._now_ns = now_ns
         self._connection: aiosqlite.Connection | None = None
@@ -91,11 +97,14 @@ class SpoolFile:
             raise SpoolError(f"The spool {self.path} is closed.")
         if self._connection is None:
             await self._reopen()
+        connection = self._connected()
         group = self._doubtful
+        if group is not None:
+            await roll_back(connection)
+        if self._reserve.given_up or self._growth_limited:
+            await self._limit_growth()
         if group is None:
             return None
-        connection = self._connected()
-        await roll_back(connection)
         totals = await was_committed(connection, group)
         self._doubtful = None
         if totals is None:
@@ -110,7 +119,12 @@ class SpoolFile:
             sqlite3.Error: it failed, or so it seems; `settle` knows.
         """
         self._doubtful = group
-        totals = await write(self._connected(), group)
+        try:
+            totals = await write(self._connected(), group)
+        except sqlite3.Error as error:
+            if group.acked and not group.taken and is_full(error):
+                self._reserve.give_up()
+            raise
         self._doubtful = None
         self._adopt(group, totals)
 
@@ -134,12 +148,16 @@ class SpoolFile:
     async def give_back_space(self) -> None:
         """Returns some free pages to the file system, where there are many. Nothing may be in doubt."""
         free_pages = (await self.fetch("PRAGMA freelist_count"))[0][0]
-        spare_pages = min(free_pages - KEPT_FREE_PAGES, GIVEN_BACK_PAGES)
-        if spare_pages > 0:
+        given_pages = free_pages - KEPT_FREE_PAGES
+        if not self._reserve.held:
+            given_pages = max(given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages))
+        given_pages = min(given_pages, GIVEN_BACK_PAGES)
+        if given_pages > 0:
             # As a script, because the pragma gives back one page a step and `execute` takes one step. The file itself
             # shrinks when the log is worked in.
-            await self._connected().executescript(f"PRAGMA incremental_vacuum({spare_pages});")
+            await self._connected().executescript(f"PRAGMA incremental_vacuum({given_pages});")
             await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+        await self._make_reserve()
 
     async def replace(self) -> None:
         """Puts a fresh file in the place of this one, which SQLite calls damaged.
@@ -166,6 +184,20 @@ class SpoolFile:
         assert self._connection is not None
         return self._connection
 
+    async def _make_reserve(self) -> None:
+        if self._reserve.can_be_made():
+            await asyncio.to_thread(self._reserve.make)
+
+    async def _limit_growth(self) -> None:
+        """Keeps new rows out of the room that the given-up reserve had."""
+        await self._make_reserve()
+        self._growth_limited = self._reserve.given_up
+        if self._growth_limited:
+            pages = (await self.fetch("PRAGMA page_count"))[0][0] + growth_pages(self._reserve.volume())
+        else:
+            pages = MOST_PAGES
+        await self.fetch(f"PRAGMA max_page_count = {pages}")
+
     def _adopt(self, group: Group, totals: Totals) -> None:
         self.totals = totals
         self.dropped.update(group.dropped)
@@ -176,8 +208,9 @@ class SpoolFile:
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
         first_seq = max(1, self._now_ns() // 1000)
+        await self._make_reserve()
         try:
-            database = await open_database(self.path, first_seq=first_seq)
+            database = await self._open_database(first_seq=first_seq)
         except Damaged as damage:
             self._move_aside(damage.readings)
             database = await self._open_fresh(first_seq=max(first_seq, damage.last_seq + 1))
@@ -191,17 +224,28 @@ class SpoolFile:
             self._damaged = False
         points = list(self.points)
         database = await self._open_fresh(first_seq=self.totals.last_seq + 1, points=points)
-        self.points.mark_saved(len(points))
+        self.points.mark_saved(len(database.points))  # not those that came after an earlier attempt began the file
         self._use(database)
 
     async def _open_fresh(self, *, first_seq: int, points: Sequence[Point] = ()) -> Database:
         try:
-            return await open_database(self.path, first_seq=first_seq, points=points, dropped=self.dropped)
+            return await self._open_database(first_seq=first_seq, points=points, dropped=self.dropped)
         except Damaged as damage:
             raise SpoolError(
                 f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "
                 "Replace the disk, or point [database] path at another one."
             ) from damage
+
+    async def _open_database(
+        self, *, first_seq: int, points: Sequence[Point] = (), dropped: Mapping[str, int] | None = None
+    ) -> Database:
+        return await open_database(
+            self.path,
+            first_seq=first_seq,
+            points=points,
+            dropped=dropped,
+            log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
+        )
 
     def _use(self, database: Database) -> None:
         self._connection = database.connection

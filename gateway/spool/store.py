@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from gateway.batch import Batch
+from gateway.batch import EMPTY, Batch
 from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch, SpoolError
 from gateway.metrics import Metrics
@@ -77,6 +77,7 @@ class Spool:
         self._unreadable: dict[int, int] = {}
         self._suspects = 0
         self._made_room = False
+        self._most_deleted = MOST_DELETED
         self._error = ""
         self._commits = 0
         self._stored_readings = 0
@@ -112,7 +113,7 @@ class Spool:
         """The point table. New points are stored with the first batch after them."""
         return self._file.points
 
-    async def append(self, device: str, batch: Batch, *, set_aside: bool = False) -> int:
+    async def append(self, device: str, batch: Batch, *, set_aside: bool = False, aside: Batch = EMPTY) -> int:
         """Stores a batch; returns once it is durable.
 
         Waits while the disk refuses and while `max_waiting_readings` wait. A caller that is cancelled meanwhile does
@@ -122,6 +123,8 @@ class Spool:
             device: whose readings they are.
             batch: the readings.
             set_aside: keep the batch for a person to look at; `pending` never returns it.
+            aside: readings to keep like that beside the batch. Both join the line together, so that a caller who is
+                cancelled in between cannot lose one of them.
 
         Returns:
             The batch's number; 0 where nothing was stored: the batch was empty, or the spool is full and the batch was
@@ -131,15 +134,27 @@ class Spool:
             SpoolError: this batch can never be stored, or the spool was closed before it was. Counted as dropped by
                 `unstorable` or `spool_closed`.
         """
-        readings = len(batch)
-        if not readings:
+        parts = [
+            self._prepare(device, part, set_aside=kept) for part, kept in ((aside, True), (batch, set_aside)) if part
+        ]
+        if not parts:
             return 0
+        try:
+            await self._line.enter(*parts)
+        except SpoolError:
+            self._metrics.dropped.labels("spool_closed").inc(sum(part.readings for part in parts))
+            raise
+        for part in parts:
+            seq = await part.stored
+        return seq if batch else 0
+
+    def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
         if len(data) > LARGEST_BATCH_BYTES:
-            raise self._unstorable(device, readings, f"{len(data)} bytes, at most {LARGEST_BATCH_BYTES} are taken")
-        waiting = Waiting(
+            raise self._unstorable(device, len(batch), f"{len(data)} bytes, at most {LARGEST_BATCH_BYTES} are taken")
+        return Waiting(
             at_ns=self._now_ns(),
-            readings=readings,
+            readings=len(batch),
             codec=codec,
             checksum=checksum(device.encode(errors="replace"), data),
             device=device,
@@ -147,12 +162,6 @@ class Spool:
             set_aside=set_aside,
             stored=asyncio.get_running_loop().create_future(),
         )
-        try:
-            await self._line.enter(waiting)
-        except SpoolError:
-            self._metrics.dropped.labels("spool_closed").inc(readings)
-            raise
-        return await waiting.stored
 
     async def pending(self, *, after: int, limit_readings: int, upto: int | None = None) -> list[Row]:
         """The oldest rows that wait for the broker. Never a row that is not durable.
@@ -348,6 +357,7 @@ class Spool:
                     taken=self._front(),
                     acked=self._acked,
                     unreadable=self._unreadable,
+                    most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
                 )
                 if group is None:
@@ -362,6 +372,10 @@ class Spool:
                     self._finish(group)
         except SpoolError as error:
             self._error = str(error)
+            self._made_room = False
+            if self._acked:
+                # Each page that a deletion changes goes through the log first, and there may be little room for it.
+                self._most_deleted = max(1, self._most_deleted // 8)
             raise
 
     async def _replace(self) -> None:
@@ -406,7 +420,8 @@ class Spool:
         self._acked.difference_update(group.acked)
         for seq in (*group.unreadable, *group.victims):
             self._unreadable.pop(seq, None)
-        deletions_left = len(self._acked) >= MOST_DELETED
+        deletions_left = len(self._acked) >= self._most_deleted
+        self._most_deleted = min(MOST_DELETED, self._most_deleted * 2)
         self._made_room = not group.taken and not deletions_left
         self._disarm()
         self._arm()

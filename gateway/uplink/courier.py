@@ -33,6 +33,7 @@ __all__ = ["Courier"]
 _REFUSED: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
 _BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
 SILENCE_S: Final = 60.0
+LARGEST_PACKET_BYTES: Final = 268_435_455  # MQTT 5, 1.5.5; paho raises at a larger payload, again in each connection
 
 
 class Courier:
@@ -209,9 +210,9 @@ class Courier:
             self._backlog.wake()
 
     def _hand_over(self, delivery: Delivery, message: Message) -> None:
-        maximum_bytes = self._session.maximum_packet_bytes
+        maximum_bytes = self._session.maximum_packet_bytes or LARGEST_PACKET_BYTES
         packet_bytes = len(message.payload) + len(message.topic.encode()) + PACKET_OVERHEAD_BYTES
-        if maximum_bytes is not None and packet_bytes > maximum_bytes:
+        if packet_bytes > maximum_bytes:
             # To send it would end the connection (MQTT 5, 3.1.2.11.4), and the next one the same way.
             self._metrics.refused.labels("too large for the broker").inc()
             self._too_large_rows += not delivery.too_large

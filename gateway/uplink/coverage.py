@@ -26,7 +26,18 @@ class Coverage:
         last: the highest number the flow has offered so far; None when it has offered none.
     """
 
-    __slots__ = ("_at_end", "_held", "_last", "_owned", "_read_to", "_settled", "_suspect", "cursor", "upto")
+    __slots__ = (
+        "_at_end",
+        "_held",
+        "_last",
+        "_owned",
+        "_querying",
+        "_read_to",
+        "_settled",
+        "_suspect",
+        "cursor",
+        "upto",
+    )
 
     def __init__(self, last: int | None) -> None:
         self.cursor = 0
@@ -35,7 +46,8 @@ class Coverage:
         self._last = last
         self._at_end = False
         self._owned: set[int] = set()
-        self._settled: set[int] = set()
+        self._settled: set[int] = set()  # only while a query runs: it would grow for ever
+        self._querying = False
         self._held: tuple[int, int] | None = None
         self._suspect: int | None = None
 
@@ -85,7 +97,8 @@ class Coverage:
     def settle(self, seq: int) -> None:
         """The row is done with: acknowledged, or not to be tried again in this connection."""
         self._owned.discard(seq)
-        self._settled.add(seq)
+        if self._querying:
+            self._settled.add(seq)
 
     def hold(self, seq: int) -> None:
         """The row was refused: it stays in the spool, and is not due until `release`."""
@@ -106,6 +119,7 @@ class Coverage:
     def query(self) -> tuple[int, int | None]:
         """(after, upto) of the next query. Call it right before the query starts."""
         self._settled.clear()
+        self._querying = True
         return self.cursor, self.upto
 
     def fetched(self, rows: Sequence[Row], *, upto: int | None) -> list[Row]:
@@ -125,4 +139,5 @@ class Coverage:
         else:
             self._at_end = True
         self._read_to = max(self._read_to, self.cursor)
+        self._querying = False
         return [row for row in rows if row.seq not in self._owned and row.seq not in self._settled]

@@ -13,6 +13,7 @@ import aiomqtt
 from aiomqtt import ProtocolVersion
 
 from gateway.config.models import UplinkSettings
+from gateway.config.words import many
 from gateway.errors import UplinkError
 from gateway.uplink.client import MqttClient
 from gateway.uplink.session import CONNECT_S, broker_name, broker_port
@@ -52,7 +53,7 @@ async def probe(settings: UplinkSettings, *, gateway_id: str) -> str:
             async with asyncio.timeout(CONNECT_S):
                 await client.connect()
         except (OSError, aiomqtt.MqttError) as error:
-            trouble = connect_trouble(error, host=settings.host, timeout_s=CONNECT_S)
+            trouble = connect_trouble(error, host=settings.host, timeout_s=CONNECT_S, tls=settings.tls is not None)
             raise UplinkError(f"MQTT broker {name}: {trouble}") from None
         limits = _limits(client)
         try:
@@ -68,7 +69,7 @@ async def probe(settings: UplinkSettings, *, gateway_id: str) -> str:
 def _limits(client: MqttClient) -> str:
     told = []
     if client.receive_maximum is not None:
-        told.append(f"{client.receive_maximum} messages at once")
+        told.append(f"{many(client.receive_maximum, 'message')} at once")
     if client.maximum_packet_bytes is not None:
         told.append(f"{client.maximum_packet_bytes:,} bytes in a message")
     return f"; it takes {' and '.join(told)}" if told else ""

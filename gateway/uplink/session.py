@@ -115,7 +115,9 @@ class Session:
             async with asyncio.timeout(CONNECT_S):
                 await self._client.connect()
         except (OSError, aiomqtt.MqttError) as error:
-            raise self._error(connect_trouble(error, host=settings.host, timeout_s=CONNECT_S)) from None
+            raise self._error(
+                connect_trouble(error, host=settings.host, timeout_s=CONNECT_S, tls=settings.tls is not None)
+            ) from None
         if self._commands is not None:
             await self._listen(self._commands.subscription)
         await self._say("online")

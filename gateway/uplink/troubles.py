@@ -6,7 +6,7 @@ import socket
 import ssl
 from typing import Final
 
-from aiomqtt import MqttCodeError
+from aiomqtt import MqttCodeError, MqttError
 from paho.mqtt.reasoncodes import ReasonCode
 
 __all__ = ["connect_trouble", "lost_trouble", "reason_name"]
@@ -28,19 +28,33 @@ _ADVICE: Final = {
     0x9A: "It does not take retained messages, which the status topic needs.",
 }
 
+_SPEAKS: Final = {
+    True: "If this port does not speak TLS (usually 1883), leave [uplink.tls] out.",
+    False: "Does this port want TLS? Then add [uplink.tls].",
+}
+"""What may be wrong when a broker hangs up at once, by whether we spoke TLS."""
+
 
 def reason_name(code: int, name: str) -> str:
     """A reason code in one form, such as `Not authorized (0x87)`."""
     return f"{name} (0x{code:02X})"
 
 
-def connect_trouble(error: BaseException, *, host: str, timeout_s: float) -> str:
-    """What came back when we tried to connect, and what to do next."""
+def connect_trouble(error: BaseException, *, host: str, timeout_s: float, tls: bool) -> str:
+    """What came back when we tried to connect, and what to do next.
+
+    Args:
+        error: what was raised.
+        host: the broker, as configured.
+        timeout_s: how long was waited, in seconds.
+        tls: whether we tried to speak TLS.
+    """
     if isinstance(error, MqttCodeError):
         return _refusal("it refused us", error)
     if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message.rstrip(".")
         return (
-            f"its certificate is not trusted: {error.verify_message}. Check uplink.tls.ca_file, and that the "
+            f"its certificate is not trusted: {why}. Check uplink.tls.ca_file, and that the "
             f"certificate is made out to {host!r}."
         )
     if isinstance(error, ssl.SSLError):
@@ -55,8 +69,11 @@ def connect_trouble(error: BaseException, *, host: str, timeout_s: float) -> str
             "and whether that port wants TLS."
         )
     if isinstance(error, OSError):
-        return f"{error.strerror or error}. Check the network between here and there."
-    return f"{error or type(error).__name__}."
+        text = f"{error.strerror or error}. Check the network between here and there."
+        # What a broker does with the first bytes of a protocol that it does not expect on this port.
+        return f"{text} {_SPEAKS[tls]}" if isinstance(error, ConnectionResetError) else text
+    text = f"{error or type(error).__name__}."
+    return f"{text} {_SPEAKS[tls]}" if isinstance(error, MqttError) and not tls else text
 
 
 def lost_trouble(error: BaseException | None) -> str:

@@ -85,6 +85,8 @@ class Uplink:
         self._state = "not started"
         self._since_ns = now_ns()
         self._last_error: str | None = None
+        self._last_error_ns: int | None = None
+        self._acknowledged_at_s: float | None = None
 
     def offer(self, seq: int, device: str, batch: Batch) -> None:
         """Takes a batch that was just committed; called in the order of `seq`. Never blocks.
@@ -140,7 +142,7 @@ class Uplink:
             await session.open()
             await self._serve(session)
         except UplinkError as error:
-            self._last_error = str(error)
+            self._last_error, self._last_error_ns = str(error), self._now_ns()
             raise
         finally:
             self._enter("not connected")
@@ -163,12 +165,19 @@ class Uplink:
 
     @property
     def status(self) -> dict[str, Any]:
-        """What the control socket shows: plain data. `since` in seconds since 1970."""
+        """What the control socket shows: plain data. `since` and `last_error_at` in seconds since 1970.
+
+        The last error stays after a reconnection: what went wrong at night is asked for in the morning. A broker that
+        keeps the connection and answers nothing shows in `last_acknowledged_s`.
+        """
+        answered_s = self._acknowledged_at_s
         shown: dict[str, Any] = {
             "state": self._state,
             "since": self._since_ns / 1e9,
             "broker": broker_name(self._settings),
             "last_error": self._last_error,
+            "last_error_at": None if self._last_error_ns is None else self._last_error_ns / 1e9,
+            "last_acknowledged_s": None if answered_s is None else round(self._clock() - answered_s, 3),
         }
         return shown if self._courier is None else shown | self._courier.status()
 
@@ -217,6 +226,7 @@ class Uplink:
         await session.leave(_LEAVING_S)
 
     def _answered(self, packet_id: int, reason: ReasonCode) -> None:
+        self._acknowledged_at_s = self._clock()
         if self._commands is not None and self._commands.answered(packet_id):
             return
         if self._courier is not None:

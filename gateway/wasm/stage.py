@@ -7,6 +7,7 @@ gateway runs on, the policy applies, status shows why, and a file that comes bac
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,6 +94,7 @@ class Stage:
         self._last_error = ""
         self._filtered = host.metrics.filtered.labels(bound.name)
         self._derived = host.metrics.derived.labels(bound.name)
+        self._worked_s = host.metrics.filter_s.labels(bound.name)
 
     def start(self, now_ns: int) -> None:
         """Makes the instance ahead of the first batch. A failure shows in `health` and is tried again later."""
@@ -113,7 +115,11 @@ class Stage:
                 raise GuestFailure("parked", self._last_error)
             if self._instance is None:
                 self._instance = self._make()
-            after = self._instance.process(batch)
+            began_s = time.perf_counter()
+            try:
+                after = self._instance.process(batch)
+            finally:
+                self._worked_s.inc(time.perf_counter() - began_s)
             if after is not batch:
                 change = weigh(batch, after, self._known)
                 self._filtered.inc(change.filtered)

@@ -64,7 +64,7 @@ def test_a_pattern_for_nothing_is_told_with_its_place(write):
     text = PRESS + METER + '[[filters]]\nmodule = "deadband"\ndevices = ["*", "x"]\ntags = ["voltage", "y*", "z"]\n'
     told = problems(write(text))
     assert list(told) == ["filters[0].devices[1]", "filters[0].tags[1]", "filters[0].tags[2]"]
-    assert told["filters[0].tags[1]"] == '"y*" means no tag of "press" and 1 more devices'
+    assert told["filters[0].tags[1]"] == '"y*" means no tag of "press" and 1 more device'
 
 
 def test_patterns_are_not_judged_while_a_device_is_wrong(write):

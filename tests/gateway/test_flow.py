@@ -1,7 +1,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
-from gateway.batch import Batch, Reading
+from gateway.batch import EMPTY, Batch, Reading
 from gateway.flow import Flow
 from gateway.metrics import Metrics
 
@@ -14,12 +14,12 @@ class Spool:
     durable: asyncio.Event = field(default_factory=asyncio.Event)
     refuse: bool = False
 
-    async def append(self, device: str, batch: Batch, *, set_aside: bool = False) -> int:
+    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY) -> int:
         await self.durable.wait()
         if self.refuse:
             return 0
-        self.rows.append((device, batch, set_aside))
-        return len(self.rows)
+        self.rows += [(device, part, kept) for part, kept in ((aside, True), (batch, False)) if part]
+        return len(self.rows) if batch else 0
 
 
 @dataclass

@@ -14,6 +14,7 @@ from gateway.config.models import (
     FilterSettings,
     GatewaySettings,
     LogSettings,
+    MetricsSettings,
     OfflineSettings,
     UplinkSettings,
     WasmSettings,
@@ -41,6 +42,7 @@ BASE = Config(
     gateway=GatewaySettings(id="edge"),
     uplink=UplinkSettings(host="broker"),
     devices=[device("press"), device("tank"), device("spare", enabled=False)],
+    metrics=MetricsSettings(),
     filters=[FilterSettings(module="deadband", devices=["press"], params={"absolute": 1})],
 )
 FILTER = BASE.filters[0]
@@ -114,6 +116,7 @@ def test_a_section_that_nobody_has_decided_on_needs_a_restart() -> None:
         key = section.__struct_fields__[0]
         changed = replace(BASE, **{name: replace(section, **{key: "something else"})})
         assert reconcile(BASE, changed, tags=tags).needs_restart == (f"{name}.{key}",)
+    assert reconcile(BASE, replace(BASE, metrics=None), tags=tags).needs_restart == ("metrics",)
 
 
 DEVICES = st.lists(

@@ -1,6 +1,6 @@
 import pytest
 
-from gateway.status_text import status_text
+from gateway.status_text import WIDTH, status_text
 
 STATUS = {
     "gateway": "edge-7",
@@ -34,9 +34,9 @@ def test_a_page_for_people():
         "  latency_s  0.012",
         "",
         "components",
-        "                  state    why            since                    tries",
-        "  spool           up                      2023-11-14 22:13:20 UTC",
-        "  device press_1  waiting  refused �[31m  2023-11-14 22:14:20 UTC  1,200",
+        "                  state    since                    tries  why",
+        "  spool           up       2023-11-14 22:13:20 UTC         -",
+        "  device press_1  waiting  2023-11-14 22:14:20 UTC  1,200  refused �[31m",
         "",
         "gaps",
         "  device   readings",
@@ -49,12 +49,42 @@ def test_a_page_for_people():
     ("status", "page"),
     [
         ({}, "the gateway told nothing"),
-        ({"a": {"b": {"c": {"d": 1}}}}, "a\n  b\n       d\n    c  1"),
-        ({"a": [{"b": {"c": 1}}, 2]}, "a\n  1  2\n\n  0\n       c\n    b  1"),
+        ({"a": {"b": {"c": {"d": 1}}}}, "a\n  b\n    c  d  1"),
+        ({"a": [{"b": {"c": 1}}, 2]}, "a\n  1  2\n\n  0\n    b  c  1"),
         ({"a": {"b": 1, "c": {"d": 2}}}, "a\n  b  1\n\n  c\n    d  2"),
         ({"line\nbreak": "x\ny"}, "line�break  x�y"),
         ({"since": "long ago"}, "since  long ago"),
+        ({"last_error": ""}, "last_error  -"),
+        ({"last_seq": 1_234_567}, "last_seq  1234567"),
+        ({"last_error_at": 1_700_000_000.5}, "last_error_at  2023-11-14 22:13:20 UTC"),
+        ({"oldest_at_ns": 1_700_000_000 * 10**9}, "oldest_at_ns  2023-11-14 22:13:20 UTC"),
+        ({"parked_until_ns": None}, "parked_until_ns  -"),
+        ({"a": {"b": {}}}, "a\n  b  none"),
     ],
 )
 def test_it_follows_any_shape(status, page):
     assert status_text(status) == page
+
+
+def test_counters_are_lines_of_name_label_and_value():
+    counters = {"published_total": {"false": 12000.0, "true": 3.0}, "errors_total": {"tank,device_failure": 1.0}}
+    assert status_text({"counters": counters | {"latency_sum": {"": 0.5}}}).splitlines() == [
+        "counters",
+        "  published_total  false                12,000",
+        "  published_total  true                 3",
+        "  errors_total     tank,device_failure  1",
+        "  latency_sum      -                    0.500",
+    ]
+
+
+def test_long_texts_are_the_last_column_and_are_wrapped_below_themselves():
+    why = " ".join(["no Modbus connection to 10.0.0.6:502: nothing listens there."] * 3)
+    components = {"uplink": {"state": "waiting", "why": why, "since": 0, "tries": 2}}
+    lines = status_text({"components": components, "uplink": {"note": why}}).splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    assert lines[1].split() == ["state", "since", "tries", "why"]
+    column = lines[1].index("why")
+    below = lines.index("uplink")
+    assert all(line[:column].isspace() for line in lines[3 : below - 1])
+    assert " ".join(line[column:] for line in lines[2 : below - 1]) == why
+    assert " ".join(lines[below + 1 :]).split() == ["note", *why.split()]

@@ -101,7 +101,9 @@ async def test_a_unit_that_dies_half_way_is_shown_as_dead() -> None:
 async def test_a_device_that_is_not_there() -> None:
     async with plc(device()) as server:
         port = server.port
-    with pytest.raises(SourceLost, match=rf"plc: no Modbus connection to 127\.0\.0\.1:{port}: .*Check the address"):
+    with pytest.raises(
+        SourceLost, match=rf"^no Modbus connection to 127\.0\.0\.1:{port}: nothing listens there\. Check"
+    ):
         await look(settings(port, [*numbered(1)]))
     with pytest.raises(SourceLost, match="is no host name"):
         await look(settings(port, [*numbered(1)], host="a" * 70))

@@ -87,7 +87,7 @@ async def test_a_device_that_refuses_everything_is_not_lost() -> None:
             await until(lambda: site.errors("illegal_address") == 50)
     assert sorted(site.inbox.last()) == list(range(1, 51))
     assert sum(len(batch) for batch in site.inbox.batches) == 50
-    assert site.live == []
+    assert site.live == [False]
 
 
 @pytest.mark.parametrize(("code", "cause", "status"), [(4, "device_failure", 0x808B), (6, "device_busy", 0x8004)])
@@ -333,6 +333,18 @@ async def test_when_no_unit_answers_the_source_is_lost() -> None:
         (1, 0x8005),
         (2, 0x8005),
     ]
+
+
+async def test_a_peer_that_hangs_up_is_not_told_as_one_that_was_waited_for() -> None:
+    async def hang_up(exchange: Exchange) -> None:
+        exchange.hang_up()
+
+    async with plc(device()) as server, gateway(server.port, hang_up) as port:
+        site = Site(settings(port, TWO_UNITS))
+        with pytest.raises(
+            SourceLost, match=r"no unit answers \(asked: 1, 2; it closes the connection when asked\)\. Check"
+        ):
+            await site.run()
 
 
 async def test_what_was_read_before_the_loss_is_emitted() -> None:

@@ -119,10 +119,40 @@ def test_every_key_is_described_in_the_schema() -> None:
 
 def test_plan_names_requests_and_slips() -> None:
     lines = PROTOCOL.plan(load({"address": 40_001}, {"address": 40_003}, {"address": 0, "unit_id": 9}))
-    assert lines[0].startswith("unit 1, function 3, holding 40001 to 40003: 3 registers for 2 tags (t0 to t1)")
-    assert lines[1] == "unit 9, function 3, holding 0: 1 register for 1 tag (t2)"
-    assert "3 tags in 2 requests every 1 s" in lines[2]
-    assert [line for line in lines if "write '40001' in quotes" in line]
+    assert lines[0] == (
+        "note: tag 't0' is holding 40001, counted from 0 "
+        '(if the manual says 40001, write address = "40001": that is holding 0)'
+    )
+    assert lines[1].startswith("note: tag 't1' is holding 40003, ")
+    assert lines[2].startswith("unit 1, function 3, holding 40001 to 40003: 3 registers for 2 tags (t0 to t1)")
+    assert lines[3] == "unit 9, function 3, holding 0: 1 register for 1 tag (t2)"
+    assert "3 tags in 2 requests every 1 s" in lines[4]
+
+
+@pytest.mark.parametrize(
+    ("tag", "meant"),
+    [
+        ({"address": 40_001, "register": "holding"}, "holding 0"),
+        ({"address": 30_001}, "input 0"),
+        ({"address": 30_011, "register": "input"}, "input 10"),
+        ({"address": 10_001, "register": "discrete"}, "discrete 0"),
+        ({"address": 30_001, "register": "holding"}, None),
+        ({"address": 40_000}, None),
+        ({"address": 50_000}, None),
+        ({"address": "40001"}, None),
+        ({"address": "0x9c41"}, None),
+    ],
+)
+def test_a_number_that_looks_like_a_manuals_reference_is_a_slip(tag, meant) -> None:
+    line = PROTOCOL.plan(load(tag))[0]
+    assert line.startswith("note: ") == (meant is not None)
+    assert meant is None or line.endswith(f": that is {meant})")
+
+
+def test_many_slips_do_not_bury_the_plan() -> None:
+    lines = PROTOCOL.plan(load(*({"address": 40_001 + i} for i in range(20))))
+    assert sum(line.startswith("note: ") for line in lines) == 9
+    assert lines[8] == "note: and so 12 tags more"
 
 
 def test_plan_counts_one_of_each_rightly() -> None:

@@ -172,7 +172,7 @@ async def test_the_command_lists_it_while_the_gateway_runs(path, tmp_path, capsy
         assert (shown["id"], shown["allowed"], shown["read_back"]) == ("a1", True, "5.0")
         assert main(["audit", "--config", str(config)]) == 0
     assert capsys.readouterr().out == (
-        "2025-11-23 12:13:20  accepted     Anna (operator)  write press/force = 5\n"
+        "2025-11-23 12:13:20 UTC  accepted     Anna (operator)  write press/force = 5\n"
         "    policy: she may\n"
         "    result: fine\n"
         "    read back: 5.0\n"
@@ -188,6 +188,7 @@ def test_a_listing_without_a_file_says_so(tmp_path, capsys):
 
 
 def test_a_sender_cannot_steer_the_terminal():
+    assert " UTC  " in audit_text([DONE])
     text = audit_text([replace(DONE, device="\x1b[2J", result="a\x07\nb")])
     assert not any(ord(char) < 32 and char != "\n" for char in text)
     assert audit_text([]) == "nothing has been asked for yet"

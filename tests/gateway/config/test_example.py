@@ -10,6 +10,7 @@ from msgspec import NODEFAULT, inspect
 from gateway.check import MODELS, load
 from gateway.config.models import Config, DeviceSettings
 from gateway.config.values import bare
+from tests.gateway.uplink.certificates import Authority
 
 FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLE = FOLDER / "example.toml"
@@ -85,8 +86,10 @@ def test_every_key_of_the_models_is_in_it(path):
 def test_with_every_key_in_force_it_can_be_used(tmp_path):
     text = re.sub(r"^password_file.*\n", "", uncommented(), flags=re.MULTILINE)
     (tmp_path / "config.toml").write_text(text)
-    for name in re.findall(r'^(?:ca|cert|key)_file = "(.*?)"', text, re.MULTILINE):
-        (tmp_path / name).write_text("a certificate\n")
+    authority = Authority(tmp_path)
+    made = dict(zip(("ca", "cert", "key"), (authority.certificate, *authority.issue("127.0.0.1")), strict=True))
+    for key, name in re.findall(r'^(ca|cert|key)_file = "(.*?)"', text, re.MULTILINE):
+        made[key].rename(tmp_path / name)
     (tmp_path / "policy.rego").write_text((FOLDER / "policy.rego").read_text())
     config = load(tmp_path / "config.toml", env={"MQTT_PASSWORD": "a", "PRESS_PASSWORD": "b"})
     assert config.uplink.password == "a"
@@ -106,7 +109,7 @@ def test_a_commented_key_shows_its_default():
 
 
 def test_the_file_for_k3s_can_be_used():
-    config = load(FOLDER / "k3s.json", env={"MQTT_PASSWORD": "from a Secret", "NODE_NAME": "edge-7"})
+    config = load(FOLDER / "k3s.json", env={"TIDEGATE_MQTT_PASSWORD": "from a Secret", "NODE_NAME": "edge-7"})
     assert config.gateway.id == "edge-7"
     assert config.uplink.port == 1883
 

@@ -8,6 +8,7 @@ from gateway.config.models import Config
 from gateway.config.reader import read_config, read_draft
 from gateway.errors import ConfigError
 from tests.gateway.config.bench_model import MODELS, BenchSettings, BenchTag
+from tests.gateway.uplink.certificates import Authority
 
 DEVICE = """
 [[devices]]
@@ -106,7 +107,7 @@ def test_relative_paths_start_from_the_files_folder(tmp_path, monkeypatch):
     text += '[uplink]\nhost = "b"\n[uplink.tls]\nca_file = "ca.pem"\n' + DEVICE.replace("host", 'trust_dir = "t"\nhost')
     text += '[[filters]]\nmodule = "mine.wasm"\n[[filters]]\nmodule = "own/mine"\n[[filters]]\nmodule = "scale"\n'
     write(folder, text)
-    (folder / "ca.pem").write_text("a certificate")
+    Authority(folder).certificate.rename(folder / "ca.pem")
     monkeypatch.chdir(tmp_path)
 
     config = read(Path("etc/config.toml"))

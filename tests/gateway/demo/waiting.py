@@ -11,5 +11,5 @@ __all__ = ["until"]
 async def until(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
     """Returns once the condition holds; TimeoutError when it never does."""
     async with asyncio.timeout(within_s):
-        while not condition():  # noqa: ASYNC110 - what is waited for lives outside this loop
+        while not condition():
             await asyncio.sleep(0.01)

@@ -45,7 +45,7 @@ async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any
 
 async def until(condition: Callable[[], bool], *, bound_s: float = 30.0) -> None:
     async with asyncio.timeout(bound_s):
-        while not condition():  # noqa: ASYNC110 - what is polled is files and counters, which set no event
+        while not condition():
             await asyncio.sleep(0.005)
 
 
@@ -58,4 +58,5 @@ async def drain(spool: Spool) -> list[Row]:
 
 
 def dropped(metrics: Metrics) -> dict[str, float]:
-    return metrics.snapshot().get("tidegate_readings_dropped_total", {})
+    causes = metrics.snapshot().get("tidegate_readings_dropped_total", {})
+    return {cause: readings for cause, readings in causes.items() if readings}

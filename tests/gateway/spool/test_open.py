@@ -76,7 +76,7 @@ async def test_a_second_process_is_refused(path):
         "asyncio.run(open_spool(Path(sys.argv[1])))\n"
     )
     async with running(path):
-        second = subprocess.run(  # noqa: ASYNC221 - the first spool has nothing to do meanwhile
+        second = subprocess.run(
             [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=60, check=False
         )
     assert second.returncode == 1

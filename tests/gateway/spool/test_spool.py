@@ -208,3 +208,20 @@ async def test_space_that_an_outage_took_is_given_back(path, monkeypatch):
                 spool.ack([await spool.append("plc", batch_of(1))])
     async with running(path) as spool:
         assert spool.stats.last_seq > seqs[-1]
+
+
+async def test_a_caller_who_is_cancelled_loses_neither_of_two_parts(tmp_path):
+    path = tmp_path / "spool.db"
+    async with running(path, max_waiting_readings=5) as spool:
+        for moment in range(4):
+            caller = asyncio.create_task(
+                spool.append("press", batch_of(5, mark=moment), aside=batch_of(3, mark=moment)), name="press"
+            )
+            for _ in range(moment):
+                await asyncio.sleep(0)
+            if moment:  # a task that was cancelled before its first step never called
+                caller.cancel()
+            await asyncio.gather(caller, return_exceptions=True)
+        await spool.flush()
+        assert spool.stats.backlog_readings == 4 * 5
+        assert spool.stats.set_aside_readings == 4 * 3

@@ -290,11 +290,25 @@ def reason(packet: int, code: int) -> ReasonCode:
         (MqttCodeError(reason(PacketTypes.CONNACK, 132)), "try uplink.protocol 3.1.1"),
         (MqttCodeError(reason(PacketTypes.CONNACK, 151)), "A quota there is used up."),
         (MqttCodeError(3), "it refused us: [code:3]"),
-        (MqttError("it hung up"), "it hung up."),
+        (MqttError("it hung up"), "it hung up. Does this port want TLS? Then add [uplink.tls]."),
+        (ConnectionResetError(104, "Connection reset by peer"), "Does this port want TLS? Then add [uplink.tls]."),
     ],
 )
 def test_why_connecting_failed(error, expected) -> None:
-    assert expected in connect_trouble(error, host="mq", timeout_s=10.0)
+    assert expected in connect_trouble(error, host="mq", timeout_s=10.0, tls=False)
+
+
+def test_a_port_that_does_not_speak_tls() -> None:
+    told = connect_trouble(ConnectionResetError(104, "Connection reset by peer"), host="mq", timeout_s=10.0, tls=True)
+    assert told.endswith("If this port does not speak TLS (usually 1883), leave [uplink.tls] out.")
+    assert connect_trouble(MqttError("it hung up"), host="mq", timeout_s=10.0, tls=True) == "it hung up."
+
+
+def test_a_certificate_for_another_name() -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_message = "IP address mismatch, certificate is not valid for '127.0.0.1'."
+    told = connect_trouble(error, host="127.0.0.1", timeout_s=10.0, tls=True)
+    assert "not valid for '127.0.0.1'. Check uplink.tls.ca_file" in told
 
 
 @pytest.mark.parametrize(

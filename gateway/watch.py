@@ -1,0 +1,82 @@
+"""Shows as states what the spool and the filters know of themselves: neither is a task that fails under supervision.
+
+Once a second is enough for people; whatever is lost or held back meanwhile is counted where it happens.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from gateway.health import Health, State
+from gateway.spool import SpoolStats
+from gateway.wasm.chain import Chain
+from gateway.wasm.stage import FilterHealth
+
+__all__ = ["Watch", "filter_state", "spool_state"]
+
+INTERVAL_S: Final = 1.0
+
+
+def spool_state(stats: SpoolStats) -> tuple[State, str]:
+    """State of the spool, and why."""
+    if stats.state == "failing":
+        return State.DEGRADED, f"sources are held back: {stats.error}"
+    if stats.quarantined is not None:
+        return State.DEGRADED, (
+            f"the database was damaged and is kept as {stats.quarantined}; a new one has taken its place. "
+            "What the damaged one held is not sent; restart the gateway to clear this message"
+        )
+    return State.UP, "storing"
+
+
+def filter_state(health: FilterHealth) -> tuple[State, str]:
+    """State of one filter on one device, and why. The same words while it is tried again and fails again."""
+    if health.state in ("failing", "parked"):
+        return State.DEGRADED, f"{health.module} fails, its on_failure applies: {health.last_error}"
+    return State.UP, "filtering"
+
+
+class Watch:
+    """Looks at the spool and at each device's filters.
+
+    Args:
+        health: where the states are set.
+        spool: the spool's statistics as of now.
+        chains: the filters of each device that is read.
+        now_ns: UTC nanoseconds since 1970.
+    """
+
+    def __init__(
+        self,
+        *,
+        health: Health,
+        spool: Callable[[], SpoolStats],
+        chains: Callable[[], Mapping[str, Chain]],
+        now_ns: Callable[[], int],
+    ) -> None:
+        self._health = health
+        self._spool = spool
+        self._chains = chains
+        self._now_ns = now_ns
+        self._filters: set[str] = set()
+
+    async def run(self) -> None:
+        """Looks until cancelled."""
+        while True:
+            self.look()
+            await asyncio.sleep(INTERVAL_S)
+
+    def look(self) -> None:
+        """Sets the states as of now; forgets filters that are gone."""
+        self._health.set("spool", *spool_state(self._spool()))
+        seen = set()
+        for device, chain in self._chains().items():
+            for one in chain.health(self._now_ns()):
+                component = f"filter {one.name} on {device}"
+                seen.add(component)
+                self._health.set(component, *filter_state(one))
+        for component in self._filters - seen:
+            self._health.forget(component)
+        self._filters = seen

@@ -1,0 +1,67 @@
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from gateway.health import Health, State
+from gateway.spool import SpoolStats
+from gateway.wasm.stage import FilterHealth
+from gateway.watch import Watch, filter_state, spool_state
+
+SOUND = SpoolStats(
+    state="ok",
+    error="",
+    backlog_batches=0,
+    backlog_readings=0,
+    backlog_bytes=0,
+    set_aside_batches=0,
+    set_aside_readings=0,
+    set_aside_bytes=0,
+    accepted_batches=0,
+    accepted_readings=0,
+    dropped={},
+    last_seq=0,
+    oldest_at_ns=None,
+    file_bytes=0,
+    commits=0,
+    readings_per_commit=0,
+    waiting_readings=0,
+    quarantined=None,
+)
+WORKING = FilterHealth("quiet", "deadband 1.0", "working", 0, "", None)
+
+
+def test_the_spool_says_when_the_disk_refuses_and_when_a_file_was_damaged() -> None:
+    assert spool_state(SOUND) == (State.UP, "storing")
+    state, why = spool_state(replace(SOUND, state="failing", error="disk full"))
+    assert (state, "disk full" in why) == (State.DEGRADED, True)
+    state, why = spool_state(replace(SOUND, quarantined=Path("/data/x.corrupt-1")))
+    assert (state, "/data/x.corrupt-1" in why) == (State.DEGRADED, True)
+
+
+@pytest.mark.parametrize("state", ["failing", "parked"])
+def test_a_filter_says_why_it_fails_in_the_same_words_each_time(state: str) -> None:
+    failing = replace(WORKING, state=state, failures=7, last_error="out of time", parked_until_ns=5)
+    assert filter_state(failing) == (
+        State.DEGRADED,
+        "deadband 1.0 fails, its on_failure applies: out of time",
+    )
+    assert filter_state(WORKING)[0] is State.UP
+
+
+class Chain:
+    def __init__(self, *filters: FilterHealth) -> None:
+        self.filters = list(filters)
+
+    def health(self, now_ns: int) -> list[FilterHealth]:
+        return self.filters
+
+
+def test_filters_that_are_gone_are_forgotten() -> None:
+    health, chains = Health(lambda: 1), {"press": Chain(WORKING), "tank": Chain()}
+    watch = Watch(health=health, spool=lambda: SOUND, chains=lambda: chains, now_ns=lambda: 1)
+    watch.look()
+    assert set(health.as_dict()) == {"spool", "filter quiet on press"}
+    chains.pop("press")
+    watch.look()
+    assert set(health.as_dict()) == {"spool"}

@@ -1,0 +1,145 @@
+"""The image in a container of podman's, for the checks.
+
+Owns a storage of its own in a folder that is removed afterwards, so that nothing of the machine's podman is touched.
+A container is ended by its name, which no other run has. Wants root: else the /data it makes is not its user's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+__all__ = ["ARCHIVE", "LIMITS", "Container", "Podman"]
+
+ARCHIVE: Final = Path(__file__).parents[2] / "build" / "image" / "tidegate.oci.tar"
+LIMITS: Final = ("--memory=128m", "--memory-swap=128m", "--cpus=1")
+_USER: Final = 65532
+
+
+class Podman:
+    """podman with a storage of its own, as an asynchronous context; the image is loaded in it."""
+
+    def __init__(self) -> None:
+        # Not pytest's folder: podman takes no path of more than 50 characters here.
+        self._folder = folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
+        settings = folder / "containers.conf"
+        # podman asks for more open files than a machine may be able to give; the machine's own limits are enough.
+        settings.write_text("[containers]\ndefault_ulimits = []\n")
+        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
+        self._base = ["podman", f"--root={folder / 'storage'}", f"--runroot={folder / 'run'}"]
+        if shutil.which("runc"):
+            self._base.append("--runtime=runc")
+        self.image = ""
+
+    async def __aenter__(self) -> Podman:
+        told = await self("load", "--quiet", f"--input={ARCHIVE}")
+        self.image = told.rpartition(": ")[2].strip()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self("rmi", "--all", "--force")
+        await self("system", "prune", "--force", "--all")
+        shutil.rmtree(self._folder)
+
+    async def __call__(self, *arguments: str) -> str:
+        """Runs one command and gives its standard output; fails the check when podman does."""
+        status, out, err = await self.attempt(*arguments)
+        assert status == 0, f"podman {' '.join(arguments)}: {err}"
+        return out
+
+    async def attempt(self, *arguments: str) -> tuple[int, str, str]:
+        """Runs one command; gives its exit status, standard output and standard error."""
+        process = await asyncio.create_subprocess_exec(
+            *self._base,
+            *arguments,
+            env=self._environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        assert process.returncode is not None
+        return process.returncode, out.decode(), err.decode()
+
+
+class Container:
+    """One gateway in a container, hardened as the manifests ask for it; the folder is its /data over all restarts.
+
+    Args:
+        podman: with the image.
+        folder: gets `data` and `etc`.
+        config: the gateway's configuration; paths as the container sees them.
+    """
+
+    def __init__(self, podman: Podman, *, folder: Path, config: dict[str, Any]) -> None:
+        self._podman = podman
+        self._name = f"tidegate-{uuid.uuid4().hex}"
+        self.data = folder / "data"
+        self._etc = folder / "etc"
+        self.data.mkdir()
+        self._etc.mkdir()
+        os.chown(self.data, _USER, _USER)
+        (self._etc / "config.json").write_text(json.dumps(config))
+
+    async def start(self, *, limits: Sequence[str] = LIMITS) -> None:
+        """Creates and starts it."""
+        await self._podman(
+            "run",
+            "--detach",
+            f"--name={self._name}",
+            "--network=host",
+            "--read-only",
+            "--read-only-tmpfs=false",
+            "--cap-drop=all",
+            "--security-opt=no-new-privileges",
+            f"--volume={self.data}:/data",
+            f"--volume={self._etc}:/etc/tidegate:ro",
+            *limits,
+            self._podman.image,
+        )
+
+    async def kill(self) -> None:
+        """Ends it without warning (SIGKILL) and removes it."""
+        await self._podman("kill", "--signal=KILL", self._name)
+        await self.remove()
+
+    async def stop(self) -> int:
+        """Asks it to stop (SIGTERM) as a kubelet does; gives its exit status."""
+        await self._podman("stop", "--time=30", self._name)
+        return int(await self._inspect("{{.State.ExitCode}}"))
+
+    async def remove(self) -> None:
+        """Removes it, running or not; its folder stays."""
+        await self._podman("rm", "--force", "--ignore", self._name)
+
+    async def execute(self, *command: str) -> tuple[int, str, str]:
+        """Runs a command in it, as an exec probe does; gives exit status, standard output and standard error."""
+        return await self._podman.attempt("exec", self._name, *command)
+
+    async def status(self) -> dict[str, Any] | None:
+        """What `tidegate status` tells; None while it does not answer."""
+        code, out, _ = await self.execute("/usr/bin/tidegate", "status", "--json")
+        told: dict[str, Any] | None = json.loads(out) if code == 0 else None
+        return told
+
+    async def pss_bytes(self) -> int:
+        """Memory of its process; what it shares with others counts in part."""
+        pid = await self._inspect("{{.State.Pid}}")
+        line = next(
+            line for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:")
+        )
+        return int(line.split()[1]) * 1024
+
+    async def logs(self) -> str:
+        """What it wrote, for a failed check."""
+        _, out, err = await self._podman.attempt("logs", "--tail=20", self._name)
+        return out + err
+
+    async def _inspect(self, template: str) -> str:
+        return (await self._podman("inspect", f"--format={template}", self._name)).strip()
