@@ -21,6 +21,7 @@ from typing import Any
 from gateway import __version__, logs
 from gateway.commands import Commands
 from gateway.config.models import Config, DeviceSettings
+from gateway.config.words import many
 from gateway.control.server import ControlServer, Routes
 from gateway.crew import Crew, Task, end
 from gateway.desk import AuditedPermit, ConfigDesk, Explorers, desk_routes
@@ -173,7 +174,9 @@ class Gateway:
                 health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns
             )
             control.append(crew.unsupervised("watch", watch.run))
-            log.info("gateway %s %s is running with %d devices", config.gateway.id, __version__, len(fleet.sources))
+            log.info(
+                "gateway %s %s is running with %s", config.gateway.id, __version__, many(len(fleet.sources), "device")
+            )
             await stop.wait()
             log.info("stopping")
             await desk.close()
