@@ -42,7 +42,7 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(BIN)/lint-imports
 
 test: mosquitto tmux prometheus check  ## the checks, then all tests
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -465,7 +465,8 @@ async def test_many_tags_are_read_in_few_requests(many: Plc, monkeypatch: pytest
     requests: list[int] = []
 
     def counted(parameters: ua.ReadParameters) -> list[ua.DataValue]:
-        requests.append(len(parameters.NodesToRead))
+        if len(parameters.NodesToRead) > 1:  # a sign of life reads one
+            requests.append(len(parameters.NodesToRead))
         return read(parameters)
 
     async with exploring(many.port, {f"t{number}": f"ns=2;s=Many.{number}" for number in range(MANY)}) as explorer:
