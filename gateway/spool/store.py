@@ -139,19 +139,20 @@ class Spool:
         ]
         if not parts:
             return 0
+        largest_bytes = max(len(part.data) for part in parts)
+        if largest_bytes > LARGEST_BATCH_BYTES:
+            why = f"{largest_bytes} bytes, at most {LARGEST_BATCH_BYTES} are taken"
+            raise self._unstorable(device, sum(part.readings for part in parts), why)
         try:
             await self._line.enter(*parts)
         except SpoolError:
             self._metrics.dropped.labels("spool_closed").inc(sum(part.readings for part in parts))
             raise
-        for part in parts:
-            seq = await part.stored
+        *_, seq = await asyncio.gather(*(part.stored for part in parts))
         return seq if batch else 0
 
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
-        if len(data) > LARGEST_BATCH_BYTES:
-            raise self._unstorable(device, len(batch), f"{len(data)} bytes, at most {LARGEST_BATCH_BYTES} are taken")
         return Waiting(
             at_ns=self._now_ns(),
             readings=len(batch),

@@ -146,6 +146,15 @@ async def test_a_batch_that_is_too_large_is_refused_at_once(path, monkeypatch):
     assert dropped(metrics) == {"unstorable": 100}
 
 
+async def test_what_goes_down_with_a_batch_that_is_too_large_is_counted_too(path, monkeypatch):
+    monkeypatch.setattr(store, "LARGEST_BATCH_BYTES", 1000)
+    metrics = Metrics()
+    async with running(path, metrics=metrics) as spool:
+        with pytest.raises(SpoolError, match="at most 1000"):
+            await spool.append("plc", batch_of(100), aside=batch_of(3))
+    assert dropped(metrics) == {"unstorable": 103}
+
+
 @pytest.mark.parametrize(
     "damage",
     [
