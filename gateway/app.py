@@ -27,7 +27,7 @@ from gateway.crew import Crew, Task, end
 from gateway.desk import AuditedPermit, ConfigDesk, Explorers, desk_routes
 from gateway.fleet import Fleet
 from gateway.flow import Flow
-from gateway.health import Health, State
+from gateway.health import Health
 from gateway.latest import Latest
 from gateway.metrics import Metrics
 from gateway.observe import Freshness, MetricsServer, Sight
@@ -173,7 +173,7 @@ class Gateway:
             watch = Watch(
                 health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns
             )
-            control.append(crew.unsupervised("watch", watch.run))
+            control.append(crew.start("watch", watch.run, up="looking at the spool and the filters"))
             log.info(
                 "gateway %s %s is running with %s", config.gateway.id, __version__, many(len(fleet.sources), "device")
             )
@@ -203,12 +203,7 @@ class Gateway:
             now_ns=self._now_ns,
         )
         outlet.on_command = commands.handle
-
-        async def take() -> None:
-            self._health.set("commands", State.UP, "taking commands")
-            await commands.run()
-
-        return [crew.start("commands", take)]
+        return [crew.start("commands", commands.run, up="taking commands")]
 
     def _denial(self, policy: Policy) -> Callable[[DeviceSettings], str]:
         config = self._config

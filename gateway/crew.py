@@ -38,24 +38,23 @@ class Crew:
         self._health = health
         self._metrics = metrics
 
-    def start(self, name: str, work: Work, backoff: Backoff = _BACKOFF) -> Task:
+    def start(self, name: str, work: Work, backoff: Backoff = _BACKOFF, *, up: str = "") -> Task:
         """Runs a component until it is ended.
 
         Args:
             name: of the component and of its task.
             work: one life of it.
             backoff: pauses between its lives.
+            up: its state in words while it runs; empty where it says itself when it works (`state_of`).
         """
-        supervised = supervise(name, work, health=self._health, metrics=self._metrics, backoff=backoff)
-        return self._group.create_task(supervised, name=name)
 
-    def unsupervised(self, name: str, work: Work) -> Task:
-        """Runs what speaks to nothing outside and must not fail; if it does, the gateway ends."""
-
-        async def run() -> None:
+        async def live() -> None:
+            if up:
+                self._health.set(name, State.UP, up)
             await work()
 
-        return self._group.create_task(run(), name=name)
+        supervised = supervise(name, live, health=self._health, metrics=self._metrics, backoff=backoff)
+        return self._group.create_task(supervised, name=name)
 
     def state_of(self, component: str, *, up: str, down: str) -> Callable[[bool], None]:
         """What a component calls to say whether it works.
