@@ -24,13 +24,13 @@ $(VENV)/.dev: requirements/dev.txt pyproject.toml | $(VENV)/.made
 	@touch $@ $(VENV)/.demo
 
 mosquitto:       ## install the broker the tests speak to, when it is missing
-	@sh tests/install-mosquitto.sh
+	@sh tests/install.sh mosquitto mosquitto
 
 tmux:            ## install the terminal that one test types on, when it is missing
-	@sh tests/install-tmux.sh
+	@sh tests/install.sh tmux tmux
 
 prometheus:      ## install what the tests scrape a gateway and check the alert rules with, when it is missing
-	@sh tests/install-prometheus.sh
+	@sh tests/install.sh prometheus prometheus promtool
 
 demo: $(VENV)/.demo  ## a plant, a broker, the gateway, an outage, a crash, and a verdict
 	$(BIN)/tidegate demo $(ARGS)
