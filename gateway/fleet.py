@@ -18,6 +18,7 @@ from gateway.config.models import Config, DeviceSettings
 from gateway.crew import Crew
 from gateway.errors import ModuleError
 from gateway.flow import Flow
+from gateway.health import device_component
 from gateway.latest import Latest
 from gateway.metrics import Metrics
 from gateway.points import PointTable
@@ -207,7 +208,7 @@ class Fleet:
             if device.name not in self._sources
         }
         for name in self._idle.keys() - idle.keys() - self._sources.keys():
-            self._crew.gone(f"device {name}")
+            self._crew.gone(device_component(name))
         for name, why in idle.items():
-            self._crew.stopped(f"device {name}", why)
+            self._crew.stopped(device_component(name), why)
         self._idle = idle

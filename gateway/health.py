@@ -10,11 +10,20 @@ import logging
 import time
 from collections.abc import Callable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-__all__ = ["ComponentState", "Health", "State"]
+__all__ = ["DEVICE_PREFIX", "ComponentState", "Health", "State", "device_component"]
 
 log = logging.getLogger(__name__)
+
+
+DEVICE_PREFIX: Final = "device "
+"""What the component that reads a device is called, before the device's name."""
+
+
+def device_component(device: str) -> str:
+    """Name of the component that reads this device, in states, logs and metrics."""
+    return DEVICE_PREFIX + device
 
 
 class State(StrEnum):

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from gateway import __version__
-from gateway.health import Health
+from gateway.health import Health, device_component
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 from gateway.wasm.chain import Chain
@@ -56,7 +56,7 @@ def report(
         "components": states,
         "devices": {
             name: {
-                "state": states.get(f"device {name}", {}).get("state", "stopped"),
+                "state": states.get(device_component(name), {}).get("state", "stopped"),
                 "readings": int(received.get(name, 0)),
                 **known,
             }

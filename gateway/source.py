@@ -19,6 +19,7 @@ from gateway.config.models import DeviceSettings
 from gateway.crew import Crew, Task, end
 from gateway.errors import TidegateError
 from gateway.flow import Flow
+from gateway.health import device_component
 from gateway.metrics import Metrics
 from gateway.policy import Device
 from gateway.wasm.chain import Chain
@@ -70,7 +71,7 @@ class Source:
     @property
     def component(self) -> str:
         """Its name in states, logs and metrics."""
-        return f"device {self.settings.name}"
+        return device_component(self.settings.name)
 
     def make(self) -> Adapter:
         """The adapter; made, and its protocol's library imported, at the first call.

@@ -15,15 +15,12 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from gateway.health import State
+from gateway.health import DEVICE_PREFIX, State
 from gateway.observe.readiness import Readiness
 from gateway.spool import SpoolStats
 from gateway.wasm.stage import FilterHealth
 
-__all__ = ["DEVICE_PREFIX", "Seen", "gauges"]
-
-DEVICE_PREFIX: Final = "device "
-"""What the component that reads a device is called, before the device's name."""
+__all__ = ["Seen", "gauges"]
 
 _FILTER_STATES: Final = ("idle", "working", "failing", "parked")
 """From the best to the worst."""
