@@ -20,6 +20,7 @@ from gateway.demo.plant_process import PlantProcess
 from gateway.demo.subscriber import Subscriber
 from gateway.metrics import Metrics
 from gateway.spool import Spool
+from tests.waiting import until
 
 TAGS = 500
 """On each of the two servers: 1,000 in all, beside the machines' own, each once a second."""
@@ -40,15 +41,6 @@ class Desk:
         stands = await self.call("GET", "/config")
         draft = {"text": json.dumps(config, indent=2), "base": stands["sha256"]}
         return (await self.call("POST", "/config/apply", draft))["changes"]
-
-
-async def until(condition, *, within_s: float, what: str) -> None:
-    try:
-        async with asyncio.timeout(within_s):
-            while not condition():
-                await asyncio.sleep(0.2)
-    except TimeoutError:
-        pytest.fail(f"not within {within_s} s: {what}")
 
 
 @pytest.mark.timeout(240)

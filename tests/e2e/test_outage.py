@@ -20,6 +20,7 @@ from gateway.demo.subscriber import Subscriber
 from gateway.demo.verdict import Window, unexplained
 from gateway.metrics import Metrics
 from gateway.spool import Spool
+from tests.waiting import until
 
 TAGS = 500
 """On each of the two servers: 1,000 in all, beside the machines' own."""
@@ -55,15 +56,6 @@ class Book(Ledger):
 async def backlog(gateway: GatewayProcess) -> int:
     status = await gateway.status()
     return -1 if status is None else int(status["spool"]["backlog_readings"])
-
-
-async def until(condition, *, within_s: float, what: str) -> None:
-    try:
-        async with asyncio.timeout(within_s):
-            while not await condition():
-                await asyncio.sleep(0.2)
-    except TimeoutError:
-        pytest.fail(f"not within {within_s} s: {what}")
 
 
 @pytest.mark.timeout(240)

@@ -9,7 +9,7 @@ import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gateway.demo.broker import Broker, free_port
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.plant_process import PlantProcess
 from tests.gateway.wasm.guests import described, guest
+from tests.waiting import until
 
 FOLDER = Path(__file__).parents[2] / "image" / "observability"
 RULES = FOLDER / "tidegate.rules.yaml"
@@ -157,15 +158,6 @@ def troubled(folder: Path, config: dict[str, Any], *, modbus_port: int) -> dict[
     return config
 
 
-async def until(condition: Callable[[], Any], what: Callable[[], object]) -> None:
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            while not await condition():
-                await asyncio.sleep(0.3)
-    except TimeoutError:
-        pytest.fail(f"not within {WITHIN_S} s: {what()}")
-
-
 @pytest.mark.timeout(300)
 async def test_every_query_of_the_dashboard_and_every_rule_finds_its_data(tmp_path: Path) -> None:
     port = free_port()
@@ -194,7 +186,7 @@ async def test_every_query_of_the_dashboard_and_every_rule_finds_its_data(tmp_pa
                         del left[name]
                 return not left
 
-            await until(all_have_data, lambda: f"data for {left}")
+            await until(all_have_data, within_s=WITHIN_S, what=lambda: f"data for {left}")
 
             text = (await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/metrics")).decode()
             checked = promtool("check", "metrics", stdin=text)
@@ -228,7 +220,11 @@ async def test_every_query_of_the_dashboard_and_every_rule_finds_its_data(tmp_pa
                     and states["TidegateFilterFailing"] == "pending"
                 )
 
-            await until(rules_are_evaluated, lambda: "the rules see the dead device and the filter that traps")
+            await until(
+                rules_are_evaluated,
+                within_s=WITHIN_S,
+                what="the rules see the dead device and the filter that traps",
+            )
 
             # The broker's end is no reason not to be ready, and is told.
             await broker.stop()
@@ -238,7 +234,7 @@ async def test_every_query_of_the_dashboard_and_every_rule_finds_its_data(tmp_pa
                 assert ready["ready"] is True
                 return "uplink" in ready["degraded"] and "device dead" in ready["degraded"]
 
-            await until(told_degraded, lambda: "the lost broker is shown as degraded")
+            await until(told_degraded, within_s=WITHIN_S, what="the lost broker is shown as degraded")
 
 
 def _series(text: str) -> list[str]:

@@ -24,13 +24,6 @@ from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
 
 LOOPBACK = "127.0.0.1"
-WAIT_S = 20
-
-
-async def until(condition: Callable[[], Any]) -> None:
-    async with asyncio.timeout(WAIT_S):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 def device(

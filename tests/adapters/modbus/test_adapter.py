@@ -11,7 +11,8 @@ import pytest
 from adapters.modbus.settings import ModbusTag
 from gateway.batch import GOOD, Flag, Kind
 from gateway.errors import SourceLost
-from tests.adapters.modbus.rig import Site, device, numbered, plc, settings, until, words
+from tests.adapters.modbus.rig import Site, device, numbered, plc, settings, words
+from tests.waiting import until
 
 
 def test_importing_the_package_leaves_pymodbus_alone() -> None:

@@ -10,7 +10,8 @@ from adapters.modbus import PROTOCOL
 from adapters.modbus.settings import ModbusSettings, ModbusTag
 from gateway.batch import GOOD, Kind, Reading
 from gateway.errors import SourceLost, TidegateError
-from tests.adapters.modbus.rig import Exchange, Site, device, gateway, numbered, plc, settings, until
+from tests.adapters.modbus.rig import Exchange, Site, device, gateway, numbered, plc, settings
+from tests.waiting import until
 
 
 async def look(what: ModbusSettings) -> list[tuple[str, Reading]]:

@@ -9,7 +9,8 @@ import pytest
 from adapters.modbus import units
 from adapters.modbus.settings import ModbusTag
 from gateway.errors import SourceLost
-from tests.adapters.modbus.rig import Exchange, Script, Site, device, gateway, numbered, plc, settings, until
+from tests.adapters.modbus.rig import Exchange, Script, Site, device, gateway, numbered, plc, settings
+from tests.waiting import until
 
 TWO_UNITS = [ModbusTag(name="a", address=0), ModbusTag(name="b", address=0, unit_id=2)]
 

@@ -14,7 +14,8 @@ from adapters.modbus.client import _Framer
 from adapters.modbus.errors import Unreachable
 from adapters.modbus.settings import ModbusTag
 from adapters.modbus.transport import Link
-from tests.adapters.modbus.rig import LOOPBACK, Exchange, Site, device, gateway, plc, settings, until
+from tests.adapters.modbus.rig import LOOPBACK, Exchange, Site, device, gateway, plc, settings
+from tests.waiting import until
 
 
 def frame(exchange: Exchange, *pdu: int, length: int | None = None, protocol: int = 0) -> bytes:

@@ -13,7 +13,8 @@ from adapters.modbus import write as write_module
 from adapters.modbus.settings import ModbusTag
 from gateway.batch import GOOD, Kind, Reading, Value
 from gateway.errors import SourceLost, TidegateError
-from tests.adapters.modbus.rig import Exchange, Plc, Script, Site, device, gateway, plc, settings, until
+from tests.adapters.modbus.rig import Exchange, Plc, Script, Site, device, gateway, plc, settings
+from tests.waiting import until
 
 TAGS = [
     ModbusTag(name="setpoint", address=0),

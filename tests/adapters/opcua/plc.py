@@ -1,7 +1,7 @@
 """A real OPC UA server to read from, a line to it that can be cut, and the adapter at work on it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,7 @@ from adapters.opcua import PROTOCOL
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
+from tests.waiting import until
 
 __all__ = ["NOW_NS", "Line", "Plc", "Rig", "until"]
 
@@ -23,13 +24,6 @@ NOW_NS = 1_800_000_000_000_000_000
 """What the gateway's clock says in these tests."""
 
 URI = "urn:tidegate:test"
-
-
-async def until(condition: Callable[[], object], *, within_s: float = 30.0) -> None:
-    """Returns once the condition holds; TimeoutError when it never does."""
-    async with asyncio.timeout(within_s):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 class _Users:

@@ -8,7 +8,8 @@ from asyncua import ua
 from asyncua.server.uaprocessor import PublishRequestData
 
 from gateway.batch import Flag
-from tests.adapters.opcua.plc import Plc, Rig, until
+from tests.adapters.opcua.plc import Plc, Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -21,7 +21,8 @@ from adapters.opcua.nodes import parse_node
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.batch import Flag, Kind, Reading
 from gateway.errors import SourceLost, TidegateError
-from tests.adapters.opcua.plc import URI, Line, Plc, until
+from tests.adapters.opcua.plc import URI, Line, Plc
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -8,7 +8,8 @@ import pytest
 from asyncua import ua
 
 from gateway.errors import SourceLost
-from tests.adapters.opcua.plc import Line, Plc, Rig, until
+from tests.adapters.opcua.plc import Line, Plc, Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

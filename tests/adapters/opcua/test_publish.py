@@ -9,7 +9,7 @@ import pytest
 from adapters.opcua.message import Message
 from adapters.opcua.publish import Arrival, Publisher
 from gateway.errors import SourceLost
-from tests.adapters.opcua.plc import until
+from tests.waiting import until
 
 
 def data(number: int) -> Message:

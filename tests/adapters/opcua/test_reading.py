@@ -8,7 +8,8 @@ from asyncua import ua
 
 from gateway.batch import Flag, Kind, Reading
 from gateway.errors import SourceLost
-from tests.adapters.opcua.plc import NOW_NS, URI, Plc, Rig, until
+from tests.adapters.opcua.plc import NOW_NS, URI, Plc, Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -9,7 +9,8 @@ from asyncua.client.ua_client import UASocketState
 from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
 from gateway.errors import SourceLost
-from tests.adapters.opcua.plc import URI, Line, Plc, until
+from tests.adapters.opcua.plc import URI, Line, Plc
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

@@ -18,7 +18,8 @@ from adapters.base import Writer
 from adapters.opcua.session import Session
 from gateway.batch import Kind, Reading, Value
 from gateway.errors import SourceLost, TidegateError
-from tests.adapters.opcua.plc import URI, Line, Plc, Rig, until
+from tests.adapters.opcua.plc import URI, Line, Plc, Rig
+from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 

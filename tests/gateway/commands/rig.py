@@ -15,7 +15,8 @@ from gateway.config.models import CommandSettings
 from gateway.metrics import Metrics
 from gateway.policy import BuiltinPolicy, Decision, Device, Policy, Request
 from gateway.spool import Audit, Spool
-from tests.gateway.spool.harness import open_spool, until
+from tests.gateway.spool.harness import open_spool
+from tests.waiting import until
 
 __all__ = ["NOW_MS", "Allow", "Deny", "FakeDevice", "Rig", "payload", "until"]
 

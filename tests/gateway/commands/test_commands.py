@@ -8,7 +8,8 @@ from gateway.batch import BAD_COMMUNICATION, Kind, Reading
 from gateway.commands.reply import UNKNOWN_RESULT
 from gateway.errors import SourceLost, SpoolError, TidegateError
 from gateway.policy import User
-from tests.gateway.commands.rig import NOW_MS, Allow, Deny, FakeDevice, Rig, payload, until
+from tests.gateway.commands.rig import NOW_MS, Allow, Deny, FakeDevice, Rig, payload
+from tests.waiting import until
 
 
 @pytest.fixture

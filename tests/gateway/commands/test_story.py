@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.spool.audit import AuditEntry, read_audit
-from tests.gateway.commands.rig import Allow, Deny, FakeDevice, Rig, payload, until
+from tests.gateway.commands.rig import Allow, Deny, FakeDevice, Rig, payload
+from tests.waiting import until
 
 SENDS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 1)), min_size=1, max_size=3)
 MOMENTS = st.sampled_from(["none", "begin", "begun", "before", "after", "finish", "finished"])

@@ -14,7 +14,8 @@ from paho.mqtt.properties import Properties
 from gateway.config.models import UplinkSettings
 from gateway.demo.broker import Broker
 from gateway.uplink.topics import Topics
-from tests.gateway.uplink.support import Plant, Wire, subscribed, until
+from tests.gateway.uplink.support import Plant, Wire, subscribed
+from tests.waiting import until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 

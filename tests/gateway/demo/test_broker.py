@@ -9,7 +9,7 @@ import pytest
 
 from gateway.demo.broker import Broker, BrokerKind, find_mosquitto, free_port, mosquitto_config
 from gateway.errors import TidegateError
-from tests.gateway.demo.waiting import until
+from tests.waiting import until
 
 KINDS: list[BrokerKind] = ["mosquitto", "amqtt"]
 

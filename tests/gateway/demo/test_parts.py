@@ -31,7 +31,7 @@ from gateway.errors import TidegateError
 from gateway.metrics import Metrics
 from gateway.plan_text import plan_text
 from gateway.spool import Spool
-from tests.gateway.demo.waiting import until
+from tests.waiting import until
 
 
 def payload(seq: int) -> str:

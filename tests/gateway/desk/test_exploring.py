@@ -11,6 +11,7 @@ from gateway.config.models import DeviceSettings
 from gateway.desk import exploring
 from gateway.desk.exploring import Explorers
 from gateway.errors import SourceLost, TidegateError
+from tests.waiting import until
 
 
 @dataclass
@@ -63,12 +64,6 @@ def device(name: str) -> DeviceSettings:
 
 async def ask(explorers: Explorers, name: str, node: str | None = None) -> list[Node]:
     return await explorers.ask(device(name), lambda explorer: explorer.browse(node))
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_one_connection_serves_many_questions(plc: Plc) -> None:

@@ -16,12 +16,7 @@ from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet
 from gateway.spool import Spool
-
-
-async def until(condition) -> None:
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
+from tests.waiting import until
 
 
 @asynccontextmanager

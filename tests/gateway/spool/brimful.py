@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gateway.metrics import Metrics
 from gateway.spool import Spool
-from tests.gateway.spool.harness import batch_of, dropped, running, until
+from tests.gateway.spool.harness import batch_of, dropped, running
+from tests.waiting import until
 
 
 async def fill(spool: Spool) -> list[asyncio.Task[int]]:

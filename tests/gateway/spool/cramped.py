@@ -5,7 +5,8 @@ import resource
 import sys
 from pathlib import Path
 
-from tests.gateway.spool.harness import batch_of, drain, running, until
+from tests.gateway.spool.harness import batch_of, drain, running
+from tests.waiting import until
 
 LIMIT_BYTES = 300_000
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,6 @@ async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any
     finally:
         await spool.close()
         await task
-
-
-async def until(condition: Callable[[], bool], *, bound_s: float = 30.0) -> None:
-    async with asyncio.timeout(bound_s):
-        while not condition():
-            await asyncio.sleep(0.005)
 
 
 async def drain(spool: Spool) -> list[Row]:

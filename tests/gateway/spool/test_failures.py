@@ -10,7 +10,8 @@ import pytest
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.spool import store
-from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running, until
+from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from gateway.spool.reserve import (
     spare_pages,
     wanted_bytes,
 )
-from tests.gateway.spool.harness import batch_of, running, until
+from tests.gateway.spool.harness import batch_of, running
+from tests.waiting import until
 
 MIB = 1 << 20
 volumes = st.integers(0, 1 << 40).flatmap(lambda size: st.builds(Volume, st.just(size), st.integers(0, size)))

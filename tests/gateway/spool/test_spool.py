@@ -6,7 +6,8 @@ from gateway.batch import EMPTY, Kind
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.spool import store
-from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running, until
+from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running
+from tests.waiting import until
 
 
 @pytest.fixture

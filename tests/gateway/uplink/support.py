@@ -15,7 +15,7 @@ from gateway.config.models import OfflineSettings, UplinkSettings
 from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.uplink import Uplink
-from tests.gateway.demo.waiting import until
+from tests.waiting import until
 
 __all__ = ["MemorySpool", "Plant", "Received", "StoredRow", "Subscriber", "Wire", "subscribed", "until"]
 

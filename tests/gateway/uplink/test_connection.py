@@ -17,7 +17,8 @@ from gateway.config.models import TlsSettings, UplinkSettings
 from gateway.demo.broker import Broker, free_port
 from gateway.errors import UplinkError
 from tests.gateway.uplink.certificates import Authority
-from tests.gateway.uplink.support import Plant, Wire, subscribed, until
+from tests.gateway.uplink.support import Plant, Wire, subscribed
+from tests.waiting import until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 

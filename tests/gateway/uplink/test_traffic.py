@@ -16,7 +16,8 @@ from gateway.errors import UplinkError
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 from gateway.uplink import Uplink, courier
-from tests.gateway.uplink.support import Plant, Wire, subscribed, until
+from tests.gateway.uplink.support import Plant, Wire, subscribed
+from tests.waiting import until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
 
