@@ -35,7 +35,7 @@ say() { echo "image: $*" >&2; }
 
 mkdir -p "$OUT"
 say "Debian's part"
-sh image/debian.sh "$DEBIAN"
+sh image/debian.sh "$DEBIAN" python3.13-minimal,libpython3.13-stdlib,ca-certificates,media-types
 say "the wheels"
 PYTHON=$PYTHON sh image/wheels.sh "$SITE"
 say "the root"
@@ -49,7 +49,7 @@ tar --create --file="$OUT/layer.tar" --directory="$ROOT" --sort=name --format=gn
 tar --append --file="$OUT/layer.tar" --directory="$ROOT" --format=gnu --numeric-owner \
     --owner=65532 --group=65532 --mtime="@$SOURCE_DATE_EPOCH" ./data
 zstd --quiet --force "-$LEVEL" --threads=0 "$OUT/layer.tar" -o "$OUT/layer.tar.zst"
-"$PYTHON" image/archive.py --layer "$OUT/layer.tar" --packed "$OUT/layer.tar.zst" --out "$OUT/tidegate.oci.tar" \
+"$PYTHON" image/archive.py --image gateway --layer "$OUT/layer.tar" --packed "$OUT/layer.tar.zst" --out "$OUT/tidegate.oci.tar" \
     --architecture "$ARCH" --version "$VERSION" --revision "$REVISION" --created-s "$SOURCE_DATE_EPOCH"
 rm -f "$OUT/layer.tar" "$OUT/layer.tar.zst"
 say "$OUT/tidegate.oci.tar, $(du -k "$OUT/tidegate.oci.tar" | cut -f1) kB; unpacked $(du -sk "$ROOT" | cut -f1) kB"
