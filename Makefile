@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus image test-image clean
+.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -57,8 +57,19 @@ modules: $(VENV)/.dev  ## build the Wasm modules into modules/dist
 image: $(VENV)/.demo  ## build the container image, build/image/tidegate.oci.tar
 	@PYTHON=$(BIN)/python sh image/build.sh
 
-test-image: image mosquitto $(VENV)/.dev  ## run the image: its contents, its limits, an outage; as root, with podman
-	@command -v podman >/dev/null || { echo "make test-image needs podman (Debian: packages podman, runc)" >&2; exit 1; }
+modules-image: $(VENV)/.demo  ## pack the Wasm modules as an image from scratch, build/image/tidegate-modules.oci.tar
+	@PYTHON=$(BIN)/python sh image/modules.sh
+
+image-needs:     ## install what images are built with, when it is missing
+	@sh tests/install.sh mmdebstrap mmdebstrap
+	@sh tests/install.sh zstd zstd
+	@sh tests/install.sh binutils strip
+
+tools: image-needs  ## unpack what the image's checks run with, Debian trixie's podman, WasmEdge and kubectl, into build/tools
+	@sh tests/image_build/tools.sh build/tools
+
+test-image: mosquitto tools $(VENV)/.dev  ## build the images and run them: limits, an outage, a pod, WasmEdge; as root
+	@$(MAKE) --no-print-directory image modules-image
 	$(BIN)/python -m pytest tests/image_build/check_*.py
 
 lock: $(VENV)/.dev  ## compile requirements/*.txt anew
