@@ -2,7 +2,7 @@
 # Builds the gateway's container image: build/image/tidegate.oci.tar, an OCI archive.
 #
 # Needs no container engine, no root rights and no base image. Debian's packages and the wheels that
-# requirements/run.txt pins are the only parts; the same parts and the same commit give the same bytes.
+# requirements/image.txt pins are the only parts; the same parts and the same commit give the same bytes.
 # Builds for the architecture it runs on: the byte code is made by the very interpreter that will read it.
 #
 #   PYTHON   an interpreter with pip and setuptools (make image: the project's own)
