@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus image modules-image image-needs tools test-image clean
+.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,9 @@ tmux:            ## install the terminal that one test types on, when it is miss
 prometheus:      ## install what the tests scrape a gateway and check the alert rules with, when it is missing
 	@sh tests/install.sh prometheus prometheus promtool
 
+systemd:         ## install what checks the unit file, when it is missing
+	@sh tests/install.sh systemd systemd-analyze
+
 demo: $(VENV)/.demo  ## a plant, a broker, the gateway, an outage, a crash, and a verdict
 	$(BIN)/tidegate demo $(ARGS)
 
@@ -41,7 +44,7 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: mosquitto tmux prometheus check  ## the checks, then all tests
+test: mosquitto tmux prometheus systemd check  ## the checks, then all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails

@@ -35,7 +35,7 @@ say() { echo "image: $*" >&2; }
 
 mkdir -p "$OUT"
 say "Debian's part"
-sh image/debian.sh "$DEBIAN" python3.13-minimal,libpython3.13-stdlib,ca-certificates,media-types
+sh image/debian.sh "$DEBIAN" python3.13-minimal,libpython3.13-stdlib,ca-certificates,media-types,libatomic1,libstdc++6
 say "the wheels"
 PYTHON=$PYTHON sh image/wheels.sh "$SITE"
 say "the root"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from tests.image_build.container import ARCHIVE, Container, Podman
 from tests.image_build.story import killed_in_an_outage
 
 MOST_PSS_BYTES = 100_000_000
+POLICY = Path(__file__).parents[2] / "config" / "policy.rego"
 
 
 @pytest.mark.timeout(400)
@@ -40,3 +42,16 @@ async def test_a_root_that_is_read_only_is_enough_and_there_is_no_shell() -> Non
         shell = ("--entrypoint=/bin/sh", podman.image, "-c", "true")
         code, _, _ = await podman.attempt("run", "--rm", "--network=none", *shell)
         assert code != 0
+
+
+@pytest.mark.parametrize(("role", "status"), [("operator", 0), ("visitor", 1)])
+async def test_a_rego_policy_decides_in_it(role: str, status: int) -> None:
+    async with Podman() as podman:
+        shutil.copy(POLICY, podman.folder)
+        code, out, err = await podman.attempt(
+            *("run", "--rm", "--network=none", "--read-only", f"--volume={podman.folder}/policy.rego:/policy.rego:ro"),
+            *(podman.image, "policy", "eval", "/policy.rego"),
+            *("--action", "write", "--device", "press", "--tag", "force", "--value", "5"),
+            *("--user", "Anna", "--role", role),
+        )
+        assert (code, err) == (status, ""), out
