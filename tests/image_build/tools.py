@@ -58,7 +58,7 @@ class Tools:
         return out.decode()
 
     async def attempt(self, *command: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-        """Runs one command; gives its exit status, standard output and standard error."""
+        """Runs one command; gives its exit status, standard output and standard error. Ends it when cancelled."""
         assert self._holder is not None
         process = await asyncio.create_subprocess_exec(
             "nsenter",
@@ -69,6 +69,11 @@ class Tools:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        out, err = await process.communicate(stdin)
+        try:
+            out, err = await process.communicate(stdin)
+        finally:
+            if process.returncode is None:
+                process.terminate()
+                await process.wait()
         assert process.returncode is not None
         return process.returncode, out, err

@@ -8,7 +8,7 @@ set -eu
 FOLDER=$1
 cd "$(dirname "$0")/../.."
 sh image/debian.sh "$FOLDER" \
-    podman,conmon,runc,crun,catatonit,golang-github-containers-common,netavark,wasmedge,kubernetes-client,coreutils,dash,mount
+    podman,conmon,runc,crun,catatonit,golang-github-containers-common,netavark,containerd,wasmedge,kubernetes-client,coreutils,dash,mount
 # What the packages' scripts would have made, had they run.
 for name in bin sbin lib lib64; do
     [ -e "$FOLDER/$name" ] || [ ! -e "$FOLDER/usr/$name" ] || ln -s "usr/$name" "$FOLDER/$name"
