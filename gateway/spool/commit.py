@@ -17,10 +17,11 @@ from typing import Final
 import aiosqlite
 
 from gateway.points import Point
+from gateway.spool.blocks import Block, Left
 from gateway.spool.line import Waiting
 from gateway.spool.schema import Totals, read_dropped, read_totals
 
-__all__ = ["Group", "ranges", "retry_after_s", "roll_back", "was_committed", "write"]
+__all__ = ["Group", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write"]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -32,6 +33,18 @@ _MOVE_ASIDE: Final = """
     INSERT INTO set_aside (seq, at_ns, readings, bytes, codec, checksum, device, data, cause)
     SELECT seq, at_ns, readings, bytes, codec, checksum, device, data, ? FROM batches WHERE seq = ?
 """
+_MOVE_BLOCK_ASIDE: Final = """
+    INSERT INTO set_aside (seq, at_ns, readings, bytes, codec, checksum, device, data, cause)
+    SELECT last, at_ns, coalesce((SELECT readings FROM block_left AS l WHERE l.last = b.last), 0),
+           bytes, codec, checksum, '', data, ?
+    FROM blocks AS b WHERE last = ?
+"""
+_DELETE_BLOCK: Final = "DELETE FROM blocks WHERE last = ?"
+_TAKE: Final = "UPDATE block_left SET batches = ?, readings = ?, sizes = ? WHERE last = ?"
+_INSERT_BLOCK: Final = """
+    INSERT INTO blocks (last, first, at_ns, batches, readings, bytes, codec, checksum, data) VALUES (?,?,?,?,?,?,?,?,?)
+"""
+_INSERT_LEFT: Final = "INSERT INTO block_left (last, batches, readings, sizes) VALUES (?, ?, ?, ?)"
 _DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
 _DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
 
@@ -46,10 +59,13 @@ class Group:
         stored: those that are stored, in order.
         refused: those that are not, for want of room.
         points: new points.
-        acked: delivered rows to delete.
+        acked: numbers of delivered batches; those that are rows are deleted.
+        left: what is left of the blocks in which others of them stand; a block of which nothing is left is deleted.
         victims: pending rows to delete for want of room.
+        victim_blocks: blocks to delete for want of room, by their last number.
         aside_victims: set-aside rows to delete for want of room.
         unreadable: rows to set aside because they cannot be decoded.
+        unreadable_blocks: the same of blocks.
         lost: readings that this group drops, by cause.
         dropped: the same causes' counts in the file after this group; absolute, so writing them twice counts once.
     """
@@ -60,9 +76,12 @@ class Group:
     refused: Sequence[Waiting] = ()
     points: Sequence[Point] = ()
     acked: Sequence[int] = ()
+    left: Sequence[Left] = ()
     victims: Sequence[int] = ()
+    victim_blocks: Sequence[int] = ()
     aside_victims: Sequence[int] = ()
     unreadable: Sequence[int] = ()
+    unreadable_blocks: Sequence[int] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
 
@@ -82,6 +101,13 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", group.points)
     if group.unreadable:
         await _set_aside(connection, "corrupt", group.unreadable)
+    if group.left:
+        await _note_left(connection, group.left)
+    if group.unreadable_blocks:
+        await connection.executemany(_MOVE_BLOCK_ASIDE, [("corrupt", last) for last in group.unreadable_blocks])
+    gone_blocks = (*group.unreadable_blocks, *group.victim_blocks)
+    if gone_blocks:
+        await connection.executemany(_DELETE_BLOCK, [(last,) for last in gone_blocks])
     if group.acked or group.victims:
         await connection.executemany(_DELETE, ranges([*group.acked, *group.victims]))
     if group.aside_victims:
@@ -105,6 +131,32 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
     totals = await read_totals(connection)
     await connection.commit()
     return totals
+
+
+async def merge(connection: aiosqlite.Connection, block: Block, *, left: Left) -> Totals:
+    """Puts a block into the place of its rows, as one transaction; the totals after it.
+
+    Args:
+        connection: in which nothing is in doubt.
+        block: the block.
+        left: what of it still waits: the rows that are there.
+
+    Raises:
+        sqlite3.Error: it failed, or so it seems.
+    """
+    await connection.execute_fetchall(_INSERT_BLOCK, block.columns)
+    await connection.execute_fetchall(_INSERT_LEFT, (left.last, left.batches, left.readings, left.packed()))
+    await connection.execute_fetchall(_DELETE, (left.first, left.last))
+    totals = await read_totals(connection)
+    await connection.commit()
+    return totals
+
+
+async def _note_left(connection: aiosqlite.Connection, changed: Sequence[Left]) -> None:
+    remains = [left for left in changed if left.batches]
+    await connection.executemany(_TAKE, [(left.batches, left.readings, left.packed(), left.last) for left in remains])
+    done = [(left.last,) for left in changed if not left.batches]
+    await connection.executemany(_DELETE_BLOCK, done)
 
 
 async def _set_aside(connection: aiosqlite.Connection, cause: str, seqs: Sequence[int]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
+from gateway.errors import BadBatch
+from gateway.spool.blocks import Left
 from gateway.spool.commit import Group
 from gateway.spool.line import Waiting
 from gateway.spool.retention import Admission, StoredSize, admit, choose_victims
@@ -17,11 +20,22 @@ MOST_DELETED: Final = 2000
 """Delivered rows that one transaction deletes; more would hold up the batches that wait (100 us a row)."""
 
 _CHUNK_ROWS: Final = 1024
-_SIZES: Final = "SELECT seq, readings, bytes FROM batches WHERE seq > ? ORDER BY seq LIMIT ?"
+MOST_TOUCHED: Final = 64
+"""Blocks of which one transaction notes what was taken."""
+
+_SIZES: Final = """
+    SELECT seq, readings, bytes, 0 FROM batches WHERE seq > :after
+    UNION ALL
+    SELECT b.last, l.readings, b.bytes, 1 FROM blocks AS b LEFT JOIN block_left AS l USING (last) WHERE b.last > :after
+    ORDER BY 1 LIMIT :rows
+"""
+_LEFT: Final = (
+    "SELECT last, first, sizes FROM blocks JOIN block_left USING (last) WHERE last >= ? ORDER BY last LIMIT 1"
+)
 # What could not be read was counted when it was set aside.
 _ASIDE_SIZES: Final = """
-    SELECT seq, CASE cause WHEN 'corrupt' THEN 0 ELSE readings END, bytes FROM set_aside
-    WHERE seq > ? ORDER BY seq LIMIT ?
+    SELECT seq, CASE cause WHEN 'corrupt' THEN 0 ELSE readings END, bytes, 0 FROM set_aside
+    WHERE seq > :after ORDER BY seq LIMIT :rows
 """
 
 
@@ -32,6 +46,7 @@ async def decide(
     taken: Sequence[Waiting],
     acked: Collection[int],
     unreadable: Mapping[int, int],
+    unreadable_blocks: Mapping[int, int],
     most_deleted: int,
     spare_the_stored: bool,
 ) -> Group | None:
@@ -43,6 +58,7 @@ async def decide(
         taken: what waits to be stored, oldest first.
         acked: numbers of delivered rows.
         unreadable: number to readings of rows that cannot be decoded.
+        unreadable_blocks: the same of blocks, by their last number.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
     """
@@ -55,17 +71,25 @@ async def decide(
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
         taken, admission = (), Admission(frozenset(), 0)
-    if not (taken or acked or unreadable):
+    if not (taken or acked or unreadable or unreadable_blocks):
         return None
+    left: list[Left] = []
+    noted: Sequence[int] = sorted(acked)[:most_deleted]
+    if noted and totals.blocks:
+        left, noted = await _left_after(file, noted, unreadable_blocks)
     aside_victims = await _victims(file, _ASIDE_SIZES, admission.to_free_bytes)
     freed_bytes = sum(victim.size_bytes for victim in aside_victims)
     victims = await _victims(file, _SIZES, admission.to_free_bytes - freed_bytes)
+    victim_rows = [victim for victim in victims if not victim.in_block]
+    victim_blocks = [victim for victim in victims if victim.in_block and victim.seq not in unreadable_blocks]
+    waiting_in = {block.last: block.readings for block in left}
     refused = [taken[index] for index in sorted(admission.refused)]
-    lost_victims = [victim for victim in victims if victim.seq not in acked and victim.seq not in unreadable]
     lost = {
         "spool_full": sum(waiting.readings for waiting in refused)
-        + sum(victim.readings for victim in (*aside_victims, *lost_victims)),
-        "corrupt": sum(unreadable.values()),
+        + sum(victim.readings for victim in aside_victims)
+        + sum(victim.readings for victim in victim_rows if victim.seq not in acked and victim.seq not in unreadable)
+        + sum(waiting_in.get(victim.seq, victim.readings or 0) for victim in victim_blocks),
+        "corrupt": sum(unreadable.values()) + sum(unreadable_blocks.values()),
     }
     return Group(
         after_seq=totals.last_seq,
@@ -73,20 +97,52 @@ async def decide(
         stored=[waiting for index, waiting in enumerate(taken) if index not in admission.refused],
         refused=refused,
         points=file.points.unsaved() if taken else (),
-        acked=sorted(acked)[:most_deleted],
-        victims=[victim.seq for victim in victims],
+        acked=noted,
+        left=left,
+        victims=[victim.seq for victim in victim_rows],
+        victim_blocks=[victim.seq for victim in victim_blocks],
         aside_victims=[victim.seq for victim in aside_victims],
         unreadable=tuple(unreadable),
+        unreadable_blocks=tuple(unreadable_blocks),
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
     )
+
+
+async def _left_after(
+    file: SpoolFile, acked: Sequence[int], unreadable_blocks: Collection[int]
+) -> tuple[list[Left], Sequence[int]]:
+    """What is left of the blocks in which some of these numbers (ascending) stand, and the numbers that were looked at.
+
+    Where the row that says what is left cannot be read, the block is to be set aside: it is as good as damaged, for
+    nobody can say what of it was sent. `unreadable_blocks` are left alone.
+    """
+    changed: list[Left] = []
+    at = 0
+    while at < len(acked):
+        if len(changed) == MOST_TOUCHED:
+            return changed, acked[:at]
+        rows = await file.fetch(_LEFT, (acked[at],))
+        if not rows:
+            break
+        last, first, packed = rows[0]
+        start = at
+        at = bisect_right(acked, last, start)
+        try:
+            left = Left.read(last, first, packed)
+        except BadBatch:
+            continue  # `pending` finds the same, and sets the block aside.
+        start = bisect_left(acked, first, start)
+        if at > start and last not in unreadable_blocks:
+            changed.append(left.without(acked[start:at]))
+    return changed, acked
 
 
 async def _victims(file: SpoolFile, sql: str, to_free_bytes: int) -> list[StoredSize]:
     victims: list[StoredSize] = []
     after = 0
     while to_free_bytes > 0:
-        rows = [StoredSize(*row) for row in await file.fetch(sql, (after, _CHUNK_ROWS))]
+        rows = [StoredSize(*row) for row in await file.fetch(sql, {"after": after, "rows": _CHUNK_ROWS})]
         if not rows:
             break
         chosen = choose_victims(rows, to_free_bytes=to_free_bytes)

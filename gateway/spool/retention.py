@@ -1,9 +1,9 @@
 """What is given up when the spool is full. Pure decisions; whoever carries them out also counts what they cost.
 
-The budget is on the payload bytes of all stored rows, rows that were set aside included. With `drop_oldest` the rows
-set aside go first, for nobody waits for them, then the oldest pending ones. With `drop_newest` what arrives is refused
-until the broker has taken something. A batch that is larger than the whole budget is refused either way: to make room
-for it would cost everything and not be enough.
+The budget is on the payload bytes of all stored rows and blocks, those set aside included. With `drop_oldest` what was
+set aside goes first, for nobody waits for it, then the oldest that is pending; a block goes as one. With `drop_newest`
+what arrives is refused until the broker has taken something. A batch that is larger than the whole budget is refused
+either way: to make room for it would cost everything and not be enough.
 """
 
 from __future__ import annotations
@@ -15,11 +15,19 @@ __all__ = ["Admission", "StoredSize", "admit", "choose_victims"]
 
 
 class StoredSize(NamedTuple):
-    """What retention needs to know of one stored row."""
+    """What retention needs to know of one stored row, or block of rows.
+
+    Attributes:
+        seq: its number; a block's last.
+        readings: those that wait in it.
+        size_bytes: what it takes.
+        in_block: whether it is a block.
+    """
 
     seq: int
     readings: int
     size_bytes: int
+    in_block: int = 0
 
 
 class Admission(NamedTuple):

@@ -139,11 +139,69 @@ MIGRATIONS: Final = (
         finished_ns INTEGER
     );
     """,
+    # Blocks. One block never changes; `block_left` says what of it still waits. It needs nothing but the first one.
+    """
+    CREATE TABLE blocks (
+        last INTEGER PRIMARY KEY,
+        first INTEGER NOT NULL,
+        at_ns INTEGER NOT NULL,
+        batches INTEGER NOT NULL,
+        readings INTEGER NOT NULL,
+        bytes INTEGER NOT NULL,
+        codec INTEGER NOT NULL,
+        checksum INTEGER NOT NULL,
+        data BLOB NOT NULL
+    );
+    CREATE TABLE block_left (
+        last INTEGER PRIMARY KEY,
+        batches INTEGER NOT NULL,
+        readings INTEGER NOT NULL,
+        sizes BLOB NOT NULL
+    );
+    ALTER TABLE totals ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE totals ADD COLUMN block_readings INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE totals ADD COLUMN block_bytes INTEGER NOT NULL DEFAULT 0;
+    CREATE TRIGGER block_kept AFTER INSERT ON blocks BEGIN
+        UPDATE totals SET
+            blocks = blocks + 1,
+            bytes = bytes + NEW.bytes,
+            block_bytes = block_bytes + NEW.bytes;
+    END;
+    CREATE TRIGGER block_deleted AFTER DELETE ON blocks BEGIN
+        UPDATE totals SET
+            blocks = blocks - 1,
+            bytes = bytes - OLD.bytes,
+            block_bytes = block_bytes - OLD.bytes;
+        DELETE FROM block_left WHERE last = OLD.last;
+    END;
+    CREATE TRIGGER left_begun AFTER INSERT ON block_left BEGIN
+        UPDATE totals SET
+            batches = batches + NEW.batches,
+            readings = readings + NEW.readings,
+            block_readings = block_readings + NEW.readings;
+    END;
+    CREATE TRIGGER left_taken AFTER UPDATE ON block_left BEGIN
+        UPDATE totals SET
+            batches = batches + NEW.batches - OLD.batches,
+            readings = readings + NEW.readings - OLD.readings,
+            block_readings = block_readings + NEW.readings - OLD.readings;
+    END;
+    CREATE TRIGGER left_ended AFTER DELETE ON block_left BEGIN
+        UPDATE totals SET
+            batches = batches - OLD.batches,
+            readings = readings - OLD.readings,
+            block_readings = block_readings - OLD.readings;
+    END;
+    """,
 )
 
 _TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
-           aside_batches, aside_readings, aside_bytes, (SELECT at_ns FROM batches ORDER BY seq LIMIT 1)
+           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
+           (SELECT at_ns FROM (
+               SELECT seq, at_ns FROM (SELECT seq, at_ns FROM batches ORDER BY seq LIMIT 1)
+               UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks ORDER BY last LIMIT 1)
+               ORDER BY seq LIMIT 1))
     FROM totals
 """
 
@@ -179,7 +237,7 @@ class Damaged(Exception):
 
 
 class Totals(NamedTuple):
-    """The one row of the totals, and the oldest row's time."""
+    """The one row of the totals, and the time of the oldest row or block. What is in blocks is part of the rest."""
 
     last_seq: int
     accepted_batches: int
@@ -190,7 +248,15 @@ class Totals(NamedTuple):
     aside_batches: int
     aside_readings: int
     aside_bytes: int
+    blocks: int
+    block_readings: int
+    block_bytes: int
     oldest_at_ns: int | None
+
+    @property
+    def row_readings(self) -> int:
+        """Readings that wait in rows of their own, not in blocks."""
+        return self.readings - self.block_readings
 
 
 @dataclass(slots=True)

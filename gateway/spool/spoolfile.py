@@ -22,10 +22,11 @@ import aiosqlite
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
-from gateway.spool.commit import Group, roll_back, was_committed, write
+from gateway.spool.blocks import Block, Left
+from gateway.spool.commit import Group, merge, roll_back, was_committed, write
 from gateway.spool.files import FileLock, move_aside, size_bytes
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
-from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database
+from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_totals
 
 __all__ = ["SpoolFile"]
 
@@ -106,6 +107,8 @@ class SpoolFile:
         if group is None:
             return None
         totals = await was_committed(connection, group)
+        if totals is None:
+            self.totals = await read_totals(connection)  # Merged rows change it, and leave no other mark.
         self._doubtful = None
         if totals is None:
             return None
@@ -127,6 +130,20 @@ class SpoolFile:
             raise
         self._doubtful = None
         self._adopt(group, totals)
+
+    async def merge(self, block: Block, *, left: Left) -> None:
+        """Puts a block into the place of its rows, as one durable transaction.
+
+        Args:
+            block: what to store.
+            left: what of it still waits.
+
+        Raises:
+            sqlite3.Error: it failed, or so it seems; `settle` ends the doubt.
+        """
+        self._doubtful = Group(after_seq=self.totals.last_seq)
+        self.totals = await merge(self._connected(), block, left=left)
+        self._doubtful = None
 
     async def transact(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
         """Carries out statements as one durable transaction. They must not touch batches, points, totals or drops.

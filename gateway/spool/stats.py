@@ -17,9 +17,12 @@ class SpoolStats:
     Attributes:
         state: `failing` while the disk does not take what waits; sources are held back meanwhile.
         error: what the disk said and what to do; empty while `state` is `ok`.
-        backlog_batches: rows in the file that wait for the broker. Rows just acknowledged count until they are deleted.
+        backlog_batches: batches in the file that wait for the broker. Those just taken count until a commit.
         backlog_readings: their readings.
         backlog_bytes: their payload.
+        blocks: compressed blocks, into which rows are merged when an outage lasts.
+        block_readings: those of `backlog_readings` that are in blocks.
+        block_bytes: those of `backlog_bytes` that are blocks.
         set_aside_batches: rows kept for a person to look at, never sent.
         set_aside_readings: their readings.
         set_aside_bytes: their payload.
@@ -40,6 +43,9 @@ class SpoolStats:
     backlog_batches: int
     backlog_readings: int
     backlog_bytes: int
+    blocks: int = 0
+    block_readings: int = 0
+    block_bytes: int = 0
     set_aside_batches: int
     set_aside_readings: int
     set_aside_bytes: int

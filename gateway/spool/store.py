@@ -2,7 +2,7 @@
 
 What is held in memory, and its bounds: batches not yet committed (`max_waiting_readings`, plus one batch of each source
 that is made to wait) and the numbers of rows acknowledged but not yet deleted (what the uplink can acknowledge within
-`ACK_DELAY_S`; while the disk refuses, what it can read).
+`ACK_DELAY_S`; while the disk refuses, what it can read); one block that is being made, and one that is being read.
 """
 
 from __future__ import annotations
@@ -25,8 +25,10 @@ from gateway.spool.audit import Audit
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
 from gateway.spool.line import Line, Waiting
+from gateway.spool.merge import Merger, block_readings
 from gateway.spool.plan import MOST_DELETED, decide
-from gateway.spool.rows import PENDING, Row, read_row, rows_to_scan
+from gateway.spool.reader import Closed, Reader
+from gateway.spool.rows import Row, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
@@ -75,6 +77,16 @@ class Spool:
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
+        self._unreadable_blocks: dict[int, int] = {}
+        self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
+        self._merger = Merger(
+            self._with_file,
+            readings=block_readings(settings.max_bytes),
+            taken=self._acked.__contains__,
+            damaged=self._found_unreadable,
+            now_ns=now_ns,
+        )
+        self._merger.look(file.totals)
         self._suspects = 0
         self._made_room = False
         self._most_deleted = MOST_DELETED
@@ -154,7 +166,8 @@ class Spool:
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
         return Waiting(
-            at_ns=self._now_ns(),
+            # Microseconds are enough, and in a block of small batches a tenth of its bytes.
+            at_ns=self._now_ns() // 1000 * 1000,
             readings=len(batch),
             codec=codec,
             checksum=checksum(device.encode(errors="replace"), data),
@@ -178,19 +191,22 @@ class Spool:
         Raises:
             SpoolError: the file cannot be read now.
         """
-        rows: list[Row] = []
-        async with self._using_file("reading from"):
-            await self._settle()
-            last_seq = self._file.totals.last_seq
-            upto = last_seq if upto is None else min(upto, last_seq)
-            scanned_rows = rows_to_scan(self._file.totals, limit_readings=limit_readings)
-            while not rows:
-                found = await self._file.fetch(PENDING, (after, upto, scanned_rows, max(1, limit_readings)))
-                if not found:
-                    break
-                rows = self._readable(found)
-                after = found[-1][0]
-        return rows
+        while True:
+            found: list[Row] | Closed = []
+            async with self._using_file("reading from"):
+                await self._settle()
+                last_seq = self._file.totals.last_seq
+                found = await self._reader.find(
+                    self._file,
+                    after=after,
+                    upto=last_seq if upto is None else min(upto, last_seq),
+                    limit_readings=limit_readings,
+                )
+                if self._unreadable_blocks:
+                    self._wake.set()
+            if not isinstance(found, Closed):
+                return found
+            await self._reader.open(found)
 
     def ack(self, seqs: Iterable[int]) -> None:
         """Marks rows as delivered. `pending` does not return them again; they are deleted with a later commit.
@@ -247,7 +263,21 @@ class Spool:
                 await self._file.close()
 
     async def run(self) -> None:
-        """Commits what waits, until it is cancelled or the spool is closed. Only one such task may run."""
+        """Commits what waits, and merges what stays, until it is cancelled or the spool is closed.
+
+        Only one such task may run.
+        """
+        committing = asyncio.create_task(self._run_commits(), name="spool commits")
+        merging = asyncio.create_task(self._merger.run(), name="spool merging")
+        try:
+            done, _ = await asyncio.wait((committing, merging), return_when=asyncio.FIRST_COMPLETED)
+            next(iter(done)).result()
+        finally:
+            committing.cancel()
+            merging.cancel()
+            await asyncio.gather(committing, merging, return_exceptions=True)
+
+    async def _run_commits(self) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         next_look = loop.time() + SPACE_INTERVAL_S
@@ -286,6 +316,9 @@ class Spool:
             accepted_readings=totals.accepted_readings,
             dropped=dict(self._file.dropped),
             last_seq=totals.last_seq,
+            blocks=totals.blocks,
+            block_readings=totals.block_readings,
+            block_bytes=totals.block_bytes,
             oldest_at_ns=totals.oldest_at_ns,
             file_bytes=self._file.size_bytes,
             commits=self._commits,
@@ -358,6 +391,7 @@ class Spool:
                     taken=self._front(),
                     acked=self._acked,
                     unreadable=self._unreadable,
+                    unreadable_blocks=self._unreadable_blocks,
                     most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
                 )
@@ -383,6 +417,8 @@ class Spool:
         self._wake.set()  # What waits goes into the fresh file.
         self._acked.clear()
         self._unreadable.clear()
+        self._unreadable_blocks.clear()
+        self._reader.forget()
         await self._file.replace()
 
     async def _settle(self) -> None:
@@ -421,6 +457,9 @@ class Spool:
         self._acked.difference_update(group.acked)
         for seq in (*group.unreadable, *group.victims):
             self._unreadable.pop(seq, None)
+        for last in (*group.unreadable_blocks, *group.victim_blocks):
+            self._unreadable_blocks.pop(last, None)
+        self._merger.look(self._file.totals)
         deletions_left = len(self._acked) >= self._most_deleted
         self._most_deleted = min(MOST_DELETED, self._most_deleted * 2)
         self._made_room = not group.taken and not deletions_left
@@ -433,7 +472,7 @@ class Spool:
         self._error = ""
         self._commits += 1
         self._stored_readings += stored_readings
-        if self._line or self._unreadable or deletions_left:
+        if self._line or self._unreadable or self._unreadable_blocks or deletions_left:
             self._wake.set()
 
     def _arm(self) -> None:
@@ -454,6 +493,9 @@ class Spool:
             try:
                 rows.append(read_row(columns))
             except (BadBatch, UnicodeDecodeError):
-                self._unreadable[seq] = readings if isinstance(readings, int) else 0
-                self._wake.set()
+                self._found_unreadable(seq, readings if isinstance(readings, int) else 0)
         return rows
+
+    def _found_unreadable(self, seq: int, readings: int) -> None:
+        self._unreadable[seq] = readings
+        self._wake.set()

@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.batch import Batch
 from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool
 
-MAX_BYTES = 1500
+MAX_BYTES = 2500
 
 
 @dataclass
@@ -40,6 +40,8 @@ class SpoolLife(RuleBasedStateMachine):
         self.accepted_readings = 0
         self.dropped_readings = 0
         self.mark = 0
+        self.blocks: dict[int, tuple[set[int], int]] = {}
+        """By last number: those that wait, and what it takes."""
 
     @initialize(when_full=st.sampled_from(["drop_oldest", "drop_newest"]))
     def begin(self, when_full):
@@ -55,20 +57,37 @@ class SpoolLife(RuleBasedStateMachine):
         await self.task
 
     def forget_acked(self):
-        for seq in self.acked:
-            self.rows.pop(seq, None)
+        self.forget(self.acked)
         self.acked.clear()
 
+    def forget(self, seqs):
+        for seq in seqs:
+            self.rows.pop(seq, None)
+        for last, (inside, _) in list(self.blocks.items()):
+            inside &= self.rows.keys()
+            if not inside:
+                del self.blocks[last]
+
+    def loose(self):
+        """What is a row of its own, by number."""
+        inside = set().union(*(seqs for seqs, _ in self.blocks.values()))
+        return {seq: row for seq, row in self.rows.items() if seq not in inside}
+
     def used_bytes(self):
-        return sum(row.size_bytes for row in self.rows.values())
+        return sum(row.size_bytes for row in self.loose().values()) + sum(size for _, size in self.blocks.values())
 
     def store(self, row):
         """What one append does to the model; the number it must return."""
         self.forget_acked()
         drop_oldest = self.when_full == "drop_oldest" and row.size_bytes <= MAX_BYTES
-        victims = sorted(self.rows, key=lambda seq: (not self.rows[seq].set_aside, seq)) if drop_oldest else []
+        loose = self.loose()
+        order = sorted([*loose, *self.blocks], key=lambda seq: (seq in self.blocks or not loose[seq].set_aside, seq))
+        victims = order if drop_oldest else []
         while victims and self.used_bytes() + row.size_bytes > MAX_BYTES:
-            self.dropped_readings += len(self.rows.pop(victims.pop(0)).batch)
+            victim = victims.pop(0)
+            gone = set(self.blocks[victim][0]) if victim in self.blocks else {victim}
+            self.dropped_readings += sum(len(self.rows[seq].batch) for seq in gone)
+            self.forget(gone)
         if self.used_bytes() + row.size_bytes > MAX_BYTES:
             self.dropped_readings += len(row.batch)
             return 0
@@ -109,6 +128,24 @@ class SpoolLife(RuleBasedStateMachine):
         assert bool(rows) == bool(found)
         assert sum(row.readings for row in rows[:-1]) < limit
 
+    @rule(readings=st.integers(1, 150))
+    def merge(self, readings):
+        run, gathered = [], 0
+        for seq, row in self.loose().items():
+            if gathered < readings and not row.set_aside and seq not in self.acked:
+                run.append(seq)
+                gathered += len(row.batch)
+        self.spool._merger.readings = readings
+        merged = self.runner.run(self.spool._merger.merge())
+        assert merged == (gathered if gathered >= readings else 0)
+        if merged:
+            sql = "SELECT bytes FROM blocks WHERE last = ? AND first = ?"
+            ((size_bytes,),) = self.runner.run(self.spool._file.fetch(sql, (run[-1], run[0])))
+            between = {seq for seq in self.acked & self.loose().keys() if run[0] <= seq <= run[-1]}
+            self.forget(between)
+            self.acked -= between
+            self.blocks[run[-1]] = (set(run), size_bytes)
+
     @rule()
     def flush(self):
         self.runner.run(self.spool.flush())
@@ -132,8 +169,7 @@ class SpoolLife(RuleBasedStateMachine):
         self.path = copy
         self.runner.run(self.open())
         there = {row.seq for row in self.runner.run(drain(self.spool))}
-        for seq in self.acked - there:
-            del self.rows[seq]
+        self.forget(self.acked - there)
         self.acked.clear()
 
     @invariant()
@@ -152,7 +188,8 @@ class SpoolLife(RuleBasedStateMachine):
         assert stats.accepted_readings == self.accepted_readings
         assert stats.dropped.get("spool_full", 0) == self.dropped_readings
         assert stats.set_aside_batches == sum(row.set_aside for row in self.rows.values())
-        assert stats.backlog_bytes + stats.set_aside_bytes <= MAX_BYTES
+        assert stats.backlog_bytes + stats.set_aside_bytes <= MAX_BYTES or self.blocks
+        assert stats.blocks >= len(self.blocks)
         assert len(expected) <= stats.backlog_batches <= len(expected) + len(self.acked)
 
     def teardown(self):
