@@ -177,7 +177,7 @@ class Gateway:
             control.append(crew.start("watch", watch.run, up="looking at the spool and the filters"))
             systemd = Systemd.from_environment(lambda: self._health.summary)
             if systemd is not None:
-                control.append(crew.start("systemd", systemd.run, up="hears that the gateway is alive"))
+                control.append(crew.start("systemd", systemd.run, up="told that the gateway is alive"))
             log.info(
                 "gateway %s %s is running with %s", config.gateway.id, __version__, many(len(fleet.sources), "device")
             )
