@@ -55,6 +55,17 @@ class Unit:
         self._looked: dict[Request, float] = {}
         self._failures, self._probe_at_s = silence or (0, 0.0)
         self._heard = False
+        self._left_out = False
+
+    @property
+    def failures(self) -> int:
+        """Times in a row that it did not answer."""
+        return self._failures
+
+    @property
+    def proven(self) -> bool:
+        """Whether it answered when it was last to be asked: it will probably answer again."""
+        return self.answers and not self._left_out
 
     @property
     def answers(self) -> bool:
@@ -76,10 +87,24 @@ class Unit:
         """What is asked seldom."""
         return tuple(self._refused)
 
-    def due(self, now_s: float) -> list[Request]:
-        """What to ask in the cycle that begins now."""
-        again = [request for request, at_s in self._refused.items() if at_s <= now_s]
-        return self._asked + again[:_RETRIES_PER_CYCLE]
+    def due(self, now_s: float, interval_s: float | None = None) -> list[Request]:
+        """What to ask in the cycle that begins now.
+
+        Args:
+            now_s: monotonic time.
+            interval_s: scan class; all of them where None.
+        """
+        asked = [request for request in self._asked if interval_s in (None, request.interval_s)]
+        again = [
+            request
+            for request, at_s in self._refused.items()
+            if at_s <= now_s and interval_s in (None, request.interval_s)
+        ]
+        return asked + again[:_RETRIES_PER_CYCLE]
+
+    def leave_out(self) -> None:
+        """There was no time to ask it: the dead took it. It comes behind the others until it has answered."""
+        self._left_out = True
 
     def split(self, request: Request) -> tuple[Request, ...]:
         """Replaces a request by smaller ones for good; empty where that is not possible."""
@@ -119,6 +144,7 @@ class Unit:
     def complete(self) -> None:
         """Each request of a cycle was answered, one way or the other."""
         self._heard = True
+        self._left_out = False
         self._failures = 0
 
     def fall_silent(self, *, now_s: float, interval_s: float, timeout_s: float) -> None:
@@ -130,6 +156,7 @@ class Unit:
     def wake(self) -> None:
         """A probe was answered. Failures are forgotten only after a complete cycle."""
         self._heard = True
+        self._left_out = False
         self.silent = False
 
     def probe(self, now_s: float) -> Request | None:

@@ -220,8 +220,9 @@ async def test_readings_do_not_wait_for_many_dead_units() -> None:
         async with site.running():
             await until(lambda: len(site.inbox.batches) >= 5)
     batches = [[(reading.point, reading.value) for reading in batch] for batch in site.inbox.batches]
-    # What was there was handed over after each vain wait; then one batch a cycle again.
-    assert batches[:5] == [[(1, 11), (2, None)], [(3, None)], [(4, None)], [(1, 11)], [(1, 11)]]
+    # One vain wait a cycle, and what is known to answer comes before it; then nobody is waited for.
+    assert batches[:5] == [[(1, 11), (2, None)], [(1, 11), (3, None)], [(1, 11), (4, None)], [(1, 11)], [(1, 11)]]
+    assert site.errors("left_out") == 3
     assert site.live == [True, False]
 
 
@@ -310,9 +311,9 @@ async def test_a_dead_unit_harms_no_other_and_comes_back(death: Any, cause: str)
             await until(lambda: site.errors(cause) >= 3)
             assert site.context.facts["silent_units"] == [2]
             assert [(reading.value, reading.status) for reading in site.inbox.of(2)] == [(None, 0x8005)]
-            # Unit 2 failed three times; the others were read in each cycle, and equally often.
+            # Unit 2 failed three times; the others were read in each cycle, but for the one that its death took.
             assert len(site.inbox.of(1)) >= 3
-            assert len(site.inbox.of(1)) == len(site.inbox.of(3))
+            assert len(site.inbox.of(1)) - len(site.inbox.of(3)) == site.errors("left_out") <= 1
             dead = False
             await until(lambda: site.inbox.last()[2].value == 22)
             assert not run.done()
