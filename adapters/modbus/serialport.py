@@ -17,7 +17,7 @@ from adapters.modbus.channel import Channel
 from adapters.modbus.errors import Unreachable
 from adapters.modbus.settings import SerialSettings
 
-__all__ = ["SerialChannel"]
+__all__ = ["SerialChannel", "control_flags"]
 
 _READ_BYTES: Final = 1_024
 _REASONS: Final = {
@@ -98,8 +98,13 @@ def _open(settings: SerialSettings) -> int:
     return fd
 
 
-def _configure(fd: int, settings: SerialSettings) -> None:
-    _, _, control, _, _, _, chars = termios.tcgetattr(fd)
+def control_flags(control: int, settings: SerialSettings) -> int:
+    """The terminal's control flags with the settings in them.
+
+    Args:
+        control: as they are.
+        settings: the line.
+    """
     control &= ~(termios.CSIZE | termios.PARENB | termios.PARODD | termios.CSTOPB | termios.CRTSCTS)
     control |= termios.CS8 | termios.CREAD | termios.CLOCAL
     if settings.parity != "none":
@@ -108,11 +113,17 @@ def _configure(fd: int, settings: SerialSettings) -> None:
         control |= termios.PARODD
     if settings.stop_bits == 2:
         control |= termios.CSTOPB
+    return control
+
+
+def _configure(fd: int, settings: SerialSettings) -> None:
+    _, _, control, _, _, _, chars = termios.tcgetattr(fd)
     # A character with a parity error reads as 0: the CRC finds it.
     incoming = termios.INPCK if settings.parity != "none" else 0
     chars[termios.VMIN], chars[termios.VTIME] = 0, 0
     speed = getattr(termios, f"B{settings.baudrate}")
-    termios.tcsetattr(fd, termios.TCSANOW, [incoming, 0, control, 0, speed, speed, chars])
+    wanted = control_flags(control, settings)
+    termios.tcsetattr(fd, termios.TCSANOW, [incoming, 0, wanted, 0, speed, speed, chars])
 
 
 def _reason(error: OSError) -> str:
