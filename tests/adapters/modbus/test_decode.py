@@ -171,6 +171,8 @@ def test_extreme_values_in_every_order(type_: Any, order: Any) -> None:
         for i in range(len(EXTREMES[type_]))
     ]
     values = [reading.value for reading in by_point(decode(tags, wire))]
+    if type_.startswith("bcd"):
+        values = [int(str(value), 16) for value in values]  # back to the bits
     assert struct.pack(f">{len(values)}{format_}", *values) == struct.pack(f">{len(values)}{format_}", *EXTREMES[type_])
 
 
