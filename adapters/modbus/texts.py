@@ -16,6 +16,7 @@ from typing import Final
 from adapters.modbus.encode import Function, Write
 from adapters.modbus.endpoint import endpoint_of
 from adapters.modbus.errors import ExchangeFailed, Refused
+from adapters.modbus.planner import Request
 from adapters.modbus.settings import ModbusSettings
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "not_read_first",
     "not_running",
     "reason_of",
+    "refused",
     "unit_away",
     "unknown_outcome",
     "unknown_tag",
@@ -125,6 +127,17 @@ def no_answer(settings: ModbusSettings, unit_ids: Sequence[int], *, causes: Iter
         f"{_where(settings)} {'is open' if serial else 'takes the connection'}, but no unit answers "
         f"(asked: {', '.join(map(str, unit_ids[:MOST_LISTED]))}{more}; {', or '.join(silences)}). {advice}"
     )
+
+
+def refused(settings: ModbusSettings, request: Request, failure: Refused) -> str:
+    """Somebody looks at registers that the device does not give."""
+    advice = {
+        "illegal_function": f"The device has no {request.table.word} registers: try the other ones with --register",
+        "illegal_address": "There is no such address, or not all of them: compare with the register table of the "
+        "device's manual, and mind whether it counts from 0 or from 1",
+    }
+    more = advice.get(failure.cause) or _ADVICE.get(failure.cause) or "Try again later"
+    return f"unit {request.unit_id} at {_where(settings)} refuses {request}: {failure}. {more}"
 
 
 def no_tree(settings: ModbusSettings) -> str:
