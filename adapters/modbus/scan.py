@@ -57,22 +57,25 @@ class Scans:
         scan = next(iter(self._scans.values()))
         return round(scan.last_s * 1000, 3), round(scan.mean_s * 1000, 3)
 
-    def told(self, asked: Sequence[Request]) -> dict[str, dict[str, Any]]:
+    def told(self, asked: Sequence[Request]) -> list[dict[str, Any]]:
         """A line for each class: what is asked in a cycle, how long that should take, and how long it does.
 
         Args:
             asked: the requests that are asked now.
         """
-        lines = {}
+        lines = []
         for interval_s, scan in self._scans.items():
             requests = [request for request in asked if request.interval_s == interval_s]
-            lines[f"every {interval_s:g} s"] = {
-                "requests": len(requests),
-                "tags": sum(len(request.items) for request in requests),
-                "predicted_ms": round(cycle_s(requests, self._endpoint) * 1000, 1),
-                "cycle_ms": round(scan.last_s * 1000, 1),
-                "mean_ms": round(scan.mean_s * 1000, 1),
-                "cycles": scan.cycles,
-                "overruns": scan.overruns,
-            }
+            lines.append(
+                {
+                    "every_s": interval_s,
+                    "requests": len(requests),
+                    "tags": sum(len(request.items) for request in requests),
+                    "predicted_ms": round(cycle_s(requests, self._endpoint) * 1000, 1),
+                    "cycle_ms": round(scan.last_s * 1000, 1),
+                    "mean_ms": round(scan.mean_s * 1000, 1),
+                    "cycles": scan.cycles,
+                    "overruns": scan.overruns,
+                }
+            )
         return lines
