@@ -239,6 +239,7 @@ class ModbusAdapter:
             requests=len(asked),
             registers=sum(request.count for request in asked if not request.table.is_bits),
             bits=sum(request.count for request in asked if request.table.is_bits),
+            most_registers=_most_registers(self._settings, sweep),
             cycle_ms=cycle_ms,
             mean_cycle_ms=mean_ms,
             silent_units=[unit.unit_id for unit in sweep.units if unit.silent][: texts.MOST_LISTED],
@@ -250,6 +251,12 @@ class ModbusAdapter:
 def _asked(sweep: Sweep) -> list[Request]:
     """What is asked in a cycle of each class."""
     return [request for unit in sweep.units if not unit.silent for request in unit.asked]
+
+
+def _most_registers(settings: ModbusSettings, sweep: Sweep) -> int:
+    """Of one request: what the settings allow, or less where a unit was found not to take that many."""
+    learned = [unit.most_registers for unit in sweep.units if unit.most_registers is not None]
+    return min([settings.max_registers, *learned])
 
 
 async def _hand_over(cycle: _Cycle, emit: Emit) -> None:

@@ -59,7 +59,7 @@ class Ages:
     def told(self, now_s: float) -> dict[str, float | None]:
         """Seconds since each tag's last good reading, the oldest first; None where it never had one."""
         times = dict(self._alone)
-        for request, at_s in self._together.items():
+        for request, at_s in sorted(self._together.items(), key=lambda known: known[1]):  # the latest counts
             times.update(dict.fromkeys([item.index for item in request.items], at_s))
         ages = [(item.name, times.get(item.index)) for item in self._items]
         ages.sort(key=lambda age: -1.0 if age[1] is None else age[1])

@@ -31,7 +31,8 @@ __all__ = ["SPLITS_PER_CYCLE", "Harvest", "Sweep"]
 
 SPLITS_PER_CYCLE: Final = 16
 """So that a device which refuses everything does not hold up a cycle with hundreds of attempts."""
-_GARBLED: Final = "garbled_answer"
+_NOISE: Final = ("garbled_answer", "undecodable_answer")
+"""It may be what another unit, or the line, has sent."""
 
 
 class Harvest:
@@ -247,9 +248,9 @@ class Sweep:
         try:
             return await self.line.read(request, patience_s=timeout_s)
         except Silent as failure:
-            if failure.cause != _GARBLED or not unit.answers:
+            if failure.cause not in _NOISE or not unit.answers:
                 raise
-            # Noise on a serial line hits any unit; one that has answered before is asked once more.
+            # Noise hits any unit, whoever made it; one that has answered before is asked once more.
             self._count(failure.cause, 1)
         return await self.line.read(request, patience_s=timeout_s)
 

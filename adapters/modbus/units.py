@@ -7,6 +7,9 @@ configuration does not slow down the tags that are right. What was learned is fo
 the device may be another one. Only what is known of silent units is handed on from a lost run to the next (`Silence`),
 or each attempt to come back would first wait for all the dead units again.
 
+Where a request is refused and both its halves are answered, it was too long for the device: from then on all requests
+of that length are cut before they are asked.
+
 A request that fails as a whole, though not because it asks for too much, is looked at more closely only now and then:
 when the whole device has a bad moment, no part of it is answered either, and asking for parts in each cycle would make
 it worse.
@@ -53,9 +56,16 @@ class Unit:
         self._asked = list(self.all_requests)
         self._refused: dict[Request, float] = {}
         self._looked: dict[Request, float] = {}
+        self._halves: dict[Request, tuple[Request, int, bool]] = {}
+        self._most: dict[bool, int] = {}
         self._failures, self._probe_at_s = silence or (0, 0.0)
         self._heard = False
         self._left_out = False
+
+    @property
+    def most_registers(self) -> int | None:
+        """Most registers that it takes at once, where that was learned."""
+        return self._most.get(False)
 
     @property
     def failures(self) -> int:
@@ -94,6 +104,8 @@ class Unit:
             now_s: monotonic time.
             interval_s: scan class; all of them where None.
         """
+        if self._most:
+            self._shorten()
         asked = [request for request in self._asked if interval_s in (None, request.interval_s)]
         again = [
             request
@@ -111,6 +123,10 @@ class Unit:
         pieces = split(request)
         if pieces:
             self.replace(request, pieces)
+            first, second = pieces
+            if first.count + second.count == request.count:  # nothing was left out that could have been the cause
+                self._halves[first] = second, request.count, False
+                self._halves[second] = first, request.count, False
         return pieces
 
     def replace(self, request: Request, pieces: Sequence[Request]) -> None:
@@ -140,6 +156,26 @@ class Unit:
         """The request was answered with values."""
         if self._refused.pop(request, None) is not None:
             self._asked.append(request)
+        if self._halves:
+            self._learn(request)
+
+    def _learn(self, request: Request) -> None:
+        other, whole, other_answered = self._halves.pop(request, (request, 0, False))
+        if other_answered:
+            is_bits = request.table.is_bits
+            self._most[is_bits] = min(self._most.get(is_bits, whole), whole - 1)
+        elif other in self._halves:
+            self._halves[other] = request, whole, True
+
+    def _shorten(self) -> None:
+        """Cuts what is known to be too long."""
+        whole = 0
+        while whole < len(self._asked):
+            request = self._asked[whole]
+            most = self._most.get(request.table.is_bits, request.count)
+            pieces = split(request) if request.count > most else ()
+            self._asked[whole : whole + 1] = pieces or (request,)
+            whole += not pieces
 
     def complete(self) -> None:
         """Each request of a cycle was answered, one way or the other."""

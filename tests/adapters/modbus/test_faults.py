@@ -81,6 +81,26 @@ async def test_a_device_that_takes_few_registers_at_once_is_read_nevertheless() 
     assert site.errors("split") == 3
 
 
+async def test_what_a_device_takes_at_once_is_learned_for_all_its_requests() -> None:
+    refused = 0
+
+    async def script(exchange: Exchange) -> None:
+        nonlocal refused
+        if exchange.count > 100:
+            refused += 1
+            exchange.refuse(3)
+        else:
+            await exchange.forward()
+
+    async with plc(device(holding={0: list(range(1_250))})) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, [*numbered(1_250)]))
+        async with site.running():
+            await until(lambda: len(site.inbox.of(1_250)) >= 3)
+            assert site.context.facts["most_registers"] <= 124
+        assert refused <= 10  # those of the first cycle at most; no later one asked for so much
+    assert [reading.value for reading in site.inbox.of(1_250)][-1] == 1_249
+
+
 async def test_a_device_that_refuses_everything_is_not_lost() -> None:
     async with plc(device()) as server:
         site = Site(settings(server.port, [*numbered(50)]))
@@ -379,7 +399,7 @@ async def test_a_connection_that_is_closed_between_polls_is_dialled_anew() -> No
 
 
 async def test_a_late_answer_is_never_taken_for_the_next_one() -> None:
-    """Unit 1's answer comes while unit 2's is awaited, forged as badly as devices do: as unit 2's, without its id."""
+    """benthos-umh#340: unit 1's answer comes while unit 2's is awaited, forged as badly as devices do: as unit 2's."""
     late: list[bool] = []
     withheld: list[tuple[Exchange, bytes]] = []
 
