@@ -419,7 +419,7 @@ async def test_a_late_answer_is_never_taken_for_the_next_one() -> None:
         plc(device(1, holding={0: [11]}), device(2, holding={0: [22]})) as server,
         gateway(server.port, script) as port,
     ):
-        site = Site(settings(port, TWO_UNITS, timeout_s=0.2))
+        site = Site(settings(port, TWO_UNITS, interval_s=0.6, timeout_s=0.5))
         async with site.running():
             await until(lambda: len(late) >= 3)
             seen = len(site.inbox.batches)

@@ -80,7 +80,7 @@ async def test_a_dead_slave_does_not_stop_the_rest_and_comes_back(bus: Bus) -> N
     tags = [ModbusTag(name=f"u{i}", address=0, unit_id=i) for i in (1, 2, 3)]
     devices = [device(i, holding={0: [11 * i]}) for i in (1, 2, 3)]
     async with bus(script, *devices) as (make, _):
-        site = Site(make(tags, {"timeout_s": 0.2}))
+        site = Site(make(tags, {"interval_s": 0.6, "timeout_s": 0.5}))
         async with site.running():
             await until(lambda: site.errors("timeout") >= 2)
             assert [(reading.value, reading.status) for reading in site.inbox.of(2)] == [(None, 0x8005)]
@@ -118,7 +118,7 @@ async def test_a_late_answer_of_the_same_shape_is_never_taken_for_the_next_one(b
     ]
     holding = {0: [111], 50: [222]}
     async with bus(script, device(1, holding=holding), device(9, holding={0: [9]})) as (make, _):
-        site = Site(make(tags, {"timeout_s": 0.2, "max_gap": 0}))
+        site = Site(make(tags, {"interval_s": 0.6, "timeout_s": 0.4, "max_gap": 0}))
         async with site.running():
             await until(lambda: confused >= 2)
             behind = False
@@ -228,7 +228,7 @@ async def test_a_write_without_its_answer_is_not_repeated() -> None:
             await asked.forward()
 
     async with pty_bus(script, device(holding={0: [5]})) as (make, _):
-        site = Site(make([*numbered(1)], {"timeout_s": 0.2}))
+        site = Site(make([*numbered(1)], {"timeout_s": 0.5}))
         async with site.running():
             await until(lambda: site.live == [True])
             with pytest.raises(TidegateError, match="it is unknown whether 't0' was written"):
