@@ -78,8 +78,7 @@ class Line:
         """
         async with self._bus.turns:
             with _Holding(self):
-                timeout_s = self._timeout_s if patience_s is None else patience_s
-                return await self._bus.link.read(request, timeout_s=timeout_s)
+                return await self._bus.link.read(request, timeout_s=self._timeout_s, patience_s=patience_s)
 
     @asynccontextmanager
     async def turn(self, *, wait_s: float) -> AsyncIterator[Link]:

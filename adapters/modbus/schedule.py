@@ -14,6 +14,7 @@ __all__ = [
     "LONGEST_SILENCE_S",
     "Agenda",
     "Slot",
+    "least_patience_s",
     "next_slot",
     "patience_s",
     "probe_delay_s",
@@ -28,7 +29,9 @@ LONGEST_SILENCE_S: Final = 60.0
 _SHARE_OF_SLACK: Final = 0.9
 """The rest is for dialling anew."""
 _LEAST_SHARE: Final = 0.25
-"""Of the time-out; no unit is judged by less."""
+"""Of the time-out; no unit is judged by less, unless all answers come much sooner."""
+_TIMES_USUAL: Final = 20
+_LEAST_PATIENCE_S: Final = 0.05
 _FULL_EVERY: Final = 8
 _SPARED: Final = 20
 """Late polls that probes cause are at most one in so many."""
@@ -68,27 +71,43 @@ def probe_delay_s(failures: int, *, interval_s: float, timeout_s: float) -> floa
     return min(ceiling_s, max(interval_s, timeout_s) * 2.0 ** min(failures - 1, 20))
 
 
-def patience_s(slack_s: float, *, timeout_s: float) -> float:
+def least_patience_s(*, timeout_s: float, usual_s: float) -> float:
+    """The shortest wait by which a unit may be judged.
+
+    Args:
+        timeout_s: what an answer may take.
+        usual_s: what the slowest of late took; 0 where there were none.
+    """
+    share_s = timeout_s * _LEAST_SHARE
+    return share_s if usual_s <= 0 else min(share_s, max(_LEAST_PATIENCE_S, usual_s * _TIMES_USUAL))
+
+
+def patience_s(slack_s: float, *, timeout_s: float, usual_s: float = 0.0) -> float:
     """How long to wait for a unit of which nothing is known, while others wait for their turn.
 
     Args:
         slack_s: until one of the others comes late.
         timeout_s: what an answer may take.
+        usual_s: what the slowest of late took; 0 where there were none.
     """
-    return min(timeout_s, max(slack_s * _SHARE_OF_SLACK, timeout_s * _LEAST_SHARE))
+    least_s = least_patience_s(timeout_s=timeout_s, usual_s=usual_s)
+    return min(timeout_s, max(slack_s * _SHARE_OF_SLACK, least_s))
 
 
-def probe_patience_s(slack_s: float, *, timeout_s: float, failures: int, is_free: bool) -> float | None:
+def probe_patience_s(
+    slack_s: float, *, timeout_s: float, failures: int, is_free: bool, usual_s: float = 0.0
+) -> float | None:
     """How long to wait for a silent unit's answer now; None: not now.
 
     Args:
         slack_s: until the next poll.
         timeout_s: what an answer may take.
+        usual_s: what the slowest answer of late took; 0 where there were none.
         failures: times in a row that the unit did not answer.
         is_free: whether a probe may make a poll late (`probes_free_again_s`).
     """
     slack_s *= _SHARE_OF_SLACK
-    enough = slack_s >= timeout_s * _LEAST_SHARE
+    enough = slack_s >= least_patience_s(timeout_s=timeout_s, usual_s=usual_s)
     if slack_s >= timeout_s or (is_free and (not enough or failures % _FULL_EVERY == 0)):
         return timeout_s
     return slack_s if enough else None
@@ -102,7 +121,7 @@ def probes_free_again_s(now_s: float, *, late_s: float, interval_s: float) -> fl
         late_s: how much longer than the slack it took.
         interval_s: shortest poll interval.
     """
-    return now_s + _SPARED * max(late_s, interval_s) if late_s > 0 else now_s
+    return now_s + _SPARED * (late_s + interval_s) if late_s > 0 else now_s
 
 
 class Agenda:

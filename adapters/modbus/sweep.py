@@ -31,6 +31,8 @@ __all__ = ["SPLITS_PER_CYCLE", "Harvest", "Sweep"]
 
 SPLITS_PER_CYCLE: Final = 16
 """So that a device which refuses everything does not hold up a cycle with hundreds of attempts."""
+_FADING: Final = 0.999
+"""So much of the slowest answer is remembered from one answer to the next."""
 _NOISE: Final = ("garbled_answer", "undecodable_answer")
 """It may be what another unit, or the line, has sent."""
 
@@ -123,6 +125,7 @@ class Sweep:
         self._ages = ages
         self._most_splits = most_splits
         self._probes_free_s = clock()
+        self._usual_s = 0.0
         self.causes: dict[int, str] = {}
         """Why each unit that fell silent while it was read did so: label of `Metrics.source_errors`, by unit id."""
         self._decoders: dict[Request, Decoder] = {}
@@ -161,7 +164,7 @@ class Sweep:
                 continue
             timeout_s = self._timeout_s
             if others and not unit.proven and slack_s is not None:
-                timeout_s = patience_s(slack_s(), timeout_s=timeout_s)
+                timeout_s = patience_s(slack_s(), timeout_s=timeout_s, usual_s=self._usual_s)
             budget = _Budget(self._most_splits)
             while waiting and not unit.silent:  # another scan class may find it silent meanwhile
                 request = waiting.popleft()
@@ -191,7 +194,8 @@ class Sweep:
             Whether one was asked, so that another may be.
         """
         began_s = self._clock()
-        for unit in self.units:
+        # The one that has waited longest; where there is time for few, each gets its turn.
+        for unit in sorted(self.units, key=lambda unit: unit.probe_at_s):
             request = unit.probe(began_s)
             if request is None:
                 continue
@@ -200,6 +204,7 @@ class Sweep:
                 timeout_s=self._timeout_s,
                 failures=unit.failures,
                 is_free=began_s >= self._probes_free_s,
+                usual_s=self._usual_s,
             )
             if patience is None:
                 return False
@@ -236,10 +241,12 @@ class Sweep:
             Refused: it means that the unit is away.
             Silent: no usable answer came.
         """
+        began_s = self._clock()
         try:
             words = await self._words(unit, request, timeout_s)
         except Refused as refusal:
             return await self._cope(unit, request, refusal, harvest, budget)
+        self._usual_s = max(self._usual_s * _FADING, self._clock() - began_s)
         unit.accept(request)
         self._take(request, words, harvest)
         return ()

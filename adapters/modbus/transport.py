@@ -95,12 +95,13 @@ class Link:
         finally:
             self._opening = None
 
-    async def read(self, request: Request, *, timeout_s: float) -> Sequence[int]:
+    async def read(self, request: Request, *, timeout_s: float, patience_s: float | None = None) -> Sequence[int]:
         """What the request's registers hold, 0 to 65535 each, or its bits, 0 or 1 each, padded to whole bytes.
 
         Args:
             request: what to read.
-            timeout_s: longest wait for the connection, and for the answer to begin.
+            timeout_s: longest wait for the connection, and what an answer may take to begin.
+            patience_s: wait no longer than this for it, where that is less.
 
         Raises:
             Unreachable: no connection could be made.
@@ -108,7 +109,7 @@ class Link:
             Refused: the answer is an exception, or not what was asked for.
         """
         pdu = read_pdu(request)
-        answer = await self._ask(request.unit_id, pdu, timeout_s)
+        answer = await self._ask(request.unit_id, pdu, timeout_s, patience_s)
         try:
             return values(answer, request)
         except (Silent, Refused) as failure:
@@ -150,7 +151,7 @@ class Link:
     def _note_opening(self, channel: Channel) -> None:
         self._channel = channel
 
-    async def _ask(self, unit_id: int, pdu: bytes, timeout_s: float) -> bytes:
+    async def _ask(self, unit_id: int, pdu: bytes, timeout_s: float, patience_s: float | None = None) -> bytes:
         """The answer's PDU.
 
         Raises:
@@ -161,7 +162,7 @@ class Link:
         try:
             channel.send(self._framer.pack(unit_id, pdu))
             wire_s = (len(pdu) + answer_bytes(pdu) + 2 * _FRAME_BYTES) * self._char_s
-            answer = await self._answer(channel, timeout_s, wire_s)
+            answer = await self._answer(channel, timeout_s if patience_s is None else patience_s, wire_s)
             self._framer.forget()
             if unit_id in self._suspects:
                 await self._prove(channel, timeout_s, wire_s)

@@ -195,6 +195,11 @@ class Unit:
         self._left_out = False
         self.silent = False
 
+    @property
+    def probe_at_s(self) -> float:
+        """When it is to be asked again, where it is silent; on the monotonic clock."""
+        return self._probe_at_s
+
     def probe(self, now_s: float) -> Request | None:
         """The request that finds out whether a silent unit is back; None while it is not due."""
         if not self.silent or now_s < self._probe_at_s:

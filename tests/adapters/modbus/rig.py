@@ -143,6 +143,7 @@ Script = Callable[[Exchange], Awaitable[None]]
 async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
     """A Modbus TCP gateway that does with each request what the script says; yields its port."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         ends = [writer]
@@ -167,6 +168,7 @@ async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
                     await end.wait_closed()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.get_running_loop().create_task(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -179,6 +181,8 @@ async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # also of those whose task was cancelled before it began
+            writer.close()
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

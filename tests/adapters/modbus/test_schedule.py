@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from adapters.modbus.schedule import (
     Agenda,
     Slot,
+    least_patience_s,
     next_slot,
     patience_s,
     probe_delay_s,
@@ -57,6 +58,12 @@ def test_a_unit_of_which_nothing_is_known_gets_what_time_is_left(slack_s: float,
     assert patience_s(slack_s, timeout_s=1.0) == pytest.approx(wait_s)
 
 
+@pytest.mark.parametrize(("usual_s", "least_s"), [(0.0, 0.25), (0.001, 0.05), (0.01, 0.2), (0.9, 0.25)])
+def test_no_unit_is_judged_by_less_than_others_need(usual_s: float, least_s: float) -> None:
+    assert least_patience_s(timeout_s=1.0, usual_s=usual_s) == pytest.approx(least_s)
+    assert patience_s(-1, timeout_s=1.0, usual_s=usual_s) == pytest.approx(least_s)
+
+
 @pytest.mark.parametrize(
     ("slack_s", "failures", "is_free", "wait_s"),
     [
@@ -79,8 +86,8 @@ def test_a_probe_keeps_to_the_time_that_is_left(
 
 def test_probes_that_make_a_poll_late_are_one_in_twenty() -> None:
     assert probes_free_again_s(100.0, late_s=0.0, interval_s=1.0) == 100.0
-    assert probes_free_again_s(100.0, late_s=0.1, interval_s=1.0) == 120.0
-    assert probes_free_again_s(100.0, late_s=3.0, interval_s=1.0) == 160.0
+    assert probes_free_again_s(100.0, late_s=0.5, interval_s=1.0) == 130.0
+    assert probes_free_again_s(100.0, late_s=3.0, interval_s=1.0) == 180.0
 
 
 def test_each_class_keeps_its_own_grid() -> None:

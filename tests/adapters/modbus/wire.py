@@ -125,6 +125,7 @@ async def serial_line(target_port: int, script: Script = forward) -> AsyncIterat
 async def device_server(target_port: int, script: Script = forward) -> AsyncIterator[int]:
     """A serial device server (RTU over TCP): one line, whatever the connection. Yields its port."""
     clients: list[asyncio.StreamWriter] = []
+    writers: list[asyncio.StreamWriter] = []
     tasks: set[asyncio.Task[Any]] = set()
 
     def reply(data: bytes) -> None:
@@ -148,6 +149,7 @@ async def device_server(target_port: int, script: Script = forward) -> AsyncIter
                 await writer.wait_closed()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         served = asyncio.get_running_loop().create_task(serve(reader, writer))
         tasks.add(served)
         served.add_done_callback(tasks.discard)
@@ -160,6 +162,8 @@ async def device_server(target_port: int, script: Script = forward) -> AsyncIter
         for one in [task, *tasks]:
             one.cancel()
         await asyncio.gather(task, *tasks, return_exceptions=True)
+        for writer in writers:  # also of those whose task was cancelled before it began
+            writer.close()
 
 
 def on_line(port: str, tags: list[ModbusTag], **changes: Any) -> ModbusSettings:
