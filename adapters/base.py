@@ -157,6 +157,7 @@ class Protocol:
         create: makes the adapter; imports the protocol's library.
         check_together: mistakes between several devices of the protocol, as (place in the list, key path below the
             device, what to do). None where there are none to be made.
+        plan_together: lines for `tidegate check` about what several devices share. None where they share nothing.
         explore: opens a connection to look at a device with, from its settings; entering it raises `SourceLost` where
             the device cannot be reached. None where the protocol does not offer that.
     """
@@ -169,3 +170,4 @@ class Protocol:
     create: Callable[[Any, Context], Adapter]
     explore: Callable[[Any], AbstractAsyncContextManager[Explorer]] | None = None
     check_together: Callable[[Sequence[Any]], list[tuple[int, str, str]]] | None = None
+    plan_together: Callable[[Sequence[Any]], list[str]] | None = None

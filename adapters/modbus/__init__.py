@@ -36,7 +36,7 @@ from contextlib import AbstractAsyncContextManager
 from adapters.base import Adapter, Context, Explorer, Protocol
 from adapters.modbus.endpoint import check_together
 from adapters.modbus.items import check, points
-from adapters.modbus.report import plan
+from adapters.modbus.report import plan, plan_together
 from adapters.modbus.settings import ModbusSettings
 
 __all__ = ["PROTOCOL"]
@@ -59,6 +59,7 @@ PROTOCOL = Protocol(
     settings=ModbusSettings,
     check=check,
     check_together=check_together,
+    plan_together=plan_together,
     points=points,
     plan=plan,
     create=_create,

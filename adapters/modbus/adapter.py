@@ -239,6 +239,7 @@ class ModbusAdapter:
             requests=len(asked),
             registers=sum(request.count for request in asked if not request.table.is_bits),
             bits=sum(request.count for request in asked if request.table.is_bits),
+            dropped_answers=sweep.line.dropped,
             most_registers=_most_registers(self._settings, sweep),
             cycle_ms=cycle_ms,
             mean_cycle_ms=mean_ms,

@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
+import msgspec
+
 from adapters.modbus.endpoint import Endpoint, endpoint_of
 from adapters.modbus.errors import Busy, Unreachable
 from adapters.modbus.planner import Request
@@ -29,6 +31,7 @@ class _Bus:
     """A connection, its turns, and how many use it."""
 
     def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
         self.link = Link(endpoint)
         self.turns = asyncio.Lock()  # first come, first served
         self.users = 0
@@ -51,13 +54,14 @@ class Line:
     def __init__(self, settings: ModbusSettings, *, own: bool = False) -> None:
         endpoint = endpoint_of(settings)
         self._timeout_s = settings.timeout_s
+        self._serial = endpoint.serial
         self._ended = False
         self._shelf: _Shelf | None = None
         self._key = endpoint
         if endpoint.serial is not None or (settings.share_connection and not own):
             self._shelf = _SHARED.setdefault(asyncio.get_running_loop(), {})
             if endpoint.serial is not None:
-                # One line may be known by two names; two devices that differ in gap or speed were refused by the check.
+                # One line may be known by two names.
                 self._key = Endpoint("rtu", os.path.realpath(endpoint.serial.port))
             self._bus = self._shelf.setdefault(self._key, _Bus(endpoint))
         else:
@@ -120,10 +124,17 @@ class Line:
         """This device's turn has come.
 
         Raises:
-            Unreachable: the line has ended.
+            Unreachable: the line has ended, or is in use with other settings.
         """
         if self._ended:
             raise Unreachable("the gateway has just stopped reading this device")
+        serial, known = self._serial, self._bus.endpoint.serial
+        if serial is not None and known is not None and serial != msgspec.structs.replace(known, port=serial.port):
+            # The check lets no two devices of one file differ; a draft may, and a file that has just been changed.
+            raise Unreachable(
+                f"it is in use with other settings: {known.baudrate} baud, {known.parity} parity, "
+                f"{known.stop_bits} stop bits"
+            )
         self._bus.holder = self
 
     def let_go(self) -> None:

@@ -5,6 +5,7 @@ Its connection, each request, what they put on the wire, and whether they fit in
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
@@ -17,9 +18,10 @@ from adapters.modbus.planner import Request, plan_requests
 from adapters.modbus.settings import ModbusSettings, ModbusTag
 from gateway.config.words import many
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_together"]
 
 _MOST_LINES: Final = 40
+_MOST_NAMES: Final = 8
 _MOST_SLIPS: Final = 8
 _REFERENCE_RANGES: Final = {
     Table.DISCRETE: range(10_001, 20_000),
@@ -45,6 +47,32 @@ def plan(settings: ModbusSettings) -> list[str]:
     for interval_s, group in groupby(by_class, key=lambda request: request.interval_s):
         lines += _scan_class(interval_s, [*group], endpoint)
     return lines + _load(requests, endpoint)
+
+
+def plan_together(devices: Sequence[ModbusSettings]) -> list[str]:
+    """The load of each serial line that several devices share."""
+    lines = []
+    on_line = [device for device in devices if device.serial is not None and device.enabled]
+    on_line.sort(key=_port)
+    for port, group in groupby(on_line, key=_port):
+        sharing = [*group]
+        if len(sharing) < 2:
+            continue
+        requests = [
+            request
+            for device in sharing
+            for request in plan_requests(resolve(device), max_registers=device.max_registers, max_gap=device.max_gap)
+        ]
+        names = ", ".join(device.name for device in sharing[:_MOST_NAMES])
+        more = f" and {len(sharing) - _MOST_NAMES} more" if len(sharing) > _MOST_NAMES else ""
+        lines.append(f"serial line {port}: {many(len(sharing), 'device')} ({names}{more})")
+        lines += _load(requests, endpoint_of(sharing[0]))
+    return lines
+
+
+def _port(device: ModbusSettings) -> str:
+    assert device.serial is not None
+    return os.path.realpath(device.serial.port)
 
 
 def _connection(endpoint: Endpoint, *, shared: bool) -> str:

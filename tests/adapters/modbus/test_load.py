@@ -73,3 +73,23 @@ def test_the_plan_of_a_network() -> None:
     assert plan(host="h")[-1] == "load: 25 bytes a second, requests and answers together"
     assert "with all devices there that share" in plan(host="h", share_connection=True)[0]
     assert "Modbus over TLS to h:802 (the system's roots)" in plan(host="h", transport="tls")[0]
+
+
+def test_the_load_of_a_line_is_that_of_all_its_devices() -> None:
+    assert PROTOCOL.plan_together is not None
+    tags = [ModbusTag(name=f"t{i}", address=200 * i) for i in range(4)]
+
+    def meter(unit_id: int, port: str = "/dev/ttyUSB0", **changes: object) -> ModbusSettings:
+        line = SerialSettings(port=port, baudrate=9600)
+        return ModbusSettings(name=f"m{unit_id}", transport="rtu", serial=line, unit_id=unit_id, tags=tags, **changes)  # type: ignore[arg-type]
+
+    network = ModbusSettings(name="n", host="h", tags=tags)
+    assert PROTOCOL.plan_together([network, meter(1), meter(2, "/dev/ttyUSB1")]) == []
+    lines = PROTOCOL.plan_together([meter(1), network, meter(2), meter(3, enabled=False)])
+    assert lines == [
+        "serial line /dev/ttyUSB0: 2 devices (m1, m2)",
+        "bus load: 20 % at 9600 baud (120 bytes a second, and the silence between frames)",
+    ]
+    crowded = PROTOCOL.plan_together([meter(i) for i in range(1, 16)])
+    assert "and 7 more" in crowded[0]
+    assert "more than the line can carry" in crowded[-1]

@@ -178,6 +178,21 @@ async def test_two_devices_share_one_line_and_never_speak_at_once() -> None:
     assert worst == 1
 
 
+async def test_a_draft_with_other_settings_does_not_disturb_a_line_in_use() -> None:
+    async with plc(device(holding={0: [5]}), framer=FramerType.RTU) as server, serial_line(server.port) as port:
+        site = Site(on_line(port, [*numbered(1)]))
+        async with site.running():
+            await until(lambda: site.inbox.batches)
+            draft = on_line(port, [*numbered(1)], serial=SerialSettings(port=port, baudrate=9600))
+            assert PROTOCOL.explore is not None
+            with pytest.raises(SourceLost, match="it is in use with other settings: 115200 baud, even parity"):
+                async with PROTOCOL.explore(draft):
+                    pass
+            seen = len(site.inbox.batches)
+            await until(lambda: len(site.inbox.batches) >= seen + 3)
+    assert {reading.value for reading in site.inbox.of(1)} == {5}
+
+
 async def test_a_line_that_is_pulled_out_is_lost_and_found_again() -> None:
     async with plc(device(holding={0: [5]}), framer=FramerType.RTU) as server:
         async with serial_line(server.port) as port:

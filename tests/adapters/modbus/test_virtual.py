@@ -53,6 +53,8 @@ class _Line:
     dead: ClassVar[set[int]] = set()
     asked: ClassVar[list[tuple[float, int]]] = []
 
+    dropped = 0
+
     def __init__(self, what: Any) -> None:
         self._timeout_s = what.timeout_s
 
