@@ -116,7 +116,13 @@ class Silent(ExchangeFailed):
 
     `timeout`, `connection_broken`, `undecodable_answer`; on RTU also `garbled_answer` (cut, or its CRC is wrong) and
     `late_answer`. The connection is not used again as it is, so a late answer finds nobody.
+
+    `outstanding` says whether the answer may still come.
     """
+
+    def __init__(self, cause: str, text: str, *, outstanding: bool = True) -> None:
+        self.outstanding = outstanding
+        super().__init__(cause, text)
 
 
 class Refused(ExchangeFailed):

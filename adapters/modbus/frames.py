@@ -19,7 +19,7 @@ from typing import Final, Protocol
 from adapters.modbus.encode import Function
 from adapters.modbus.pdu import FUNCTIONS, MOST_PDU_BYTES, answer_bytes
 
-__all__ = ["Framer", "Garbled", "Mbap", "Rtu", "crc16"]
+__all__ = ["Damaged", "Framer", "Garbled", "Mbap", "Rtu", "crc16"]
 
 _MBAP: Final = struct.Struct(">HHHB")
 _LENGTH_AT_END: Final = 6
@@ -29,6 +29,10 @@ _EXCEPTION: Final = 0x80
 
 class Garbled(ValueError):
     """What came in is no frame."""
+
+
+class Damaged(Garbled):
+    """It is the answer that was awaited, by unit, function and length, but its CRC is wrong: no other one follows."""
 
 
 class Framer(Protocol):
@@ -108,7 +112,8 @@ class Rtu:
                 return None
             frame = bytes(buffer[:size])
             if crc16(frame[:-2]).to_bytes(2, "little") != frame[-2:]:
-                raise Garbled("the CRC is wrong")
+                whole = self._is_awaited(frame) and len(buffer) == size
+                raise (Damaged if whole else Garbled)("the CRC is wrong")
             del buffer[:size]
             if self._is_awaited(frame):
                 if buffer:

@@ -9,6 +9,7 @@ Invariants
   So after a doubt the line is listened to until it is silent, what comes is thrown away, and the unit is a suspect: its
   next answer counts only when nothing follows it for as long as an answer may take. If the first was the late one, the
   true one follows and shows it. A unit that always answers late is therefore never believed; it is told as such.
+  An answer that came whole but for its CRC leaves no other one to wait for, and makes no suspect.
 - No request is ever sent twice: `gateway.supervise` and the poll loop decide what is asked again, and nobody decides
   that of a write.
 - After `end` nothing is dialled and nothing is sent.
@@ -24,7 +25,7 @@ from adapters.modbus.channel import Channel, open_channel
 from adapters.modbus.encode import Write
 from adapters.modbus.endpoint import Endpoint, char_s, gap_s
 from adapters.modbus.errors import Refused, Silent, Unreachable
-from adapters.modbus.frames import Framer, Garbled, Mbap, Rtu
+from adapters.modbus.frames import Damaged, Framer, Garbled, Mbap, Rtu
 from adapters.modbus.pdu import answer_bytes, confirm, read_pdu, values, write_pdu
 from adapters.modbus.planner import Request
 
@@ -167,6 +168,9 @@ class Link:
             if unit_id in self._suspects:
                 await self._prove(channel, timeout_s, wire_s)
                 self._suspects.discard(unit_id)
+        except Silent as failure:
+            self._doubt(unit_id, outstanding=failure.outstanding)
+            raise
         except BaseException:
             self._doubt(unit_id)
             raise
@@ -233,7 +237,8 @@ class Link:
             raise Silent("timeout", f"no answer came within {timeout_s:g} s") from None
         except Garbled as why:
             cause = "garbled_answer" if self._endpoint.is_rtu else "undecodable_answer"
-            raise Silent(cause, f"what came back is no answer of Modbus: {why}") from None
+            outstanding = not isinstance(why, Damaged)
+            raise Silent(cause, f"what came back is no answer of Modbus: {why}", outstanding=outstanding) from None
 
     async def _prove(self, channel: Channel, timeout_s: float, wire_s: float) -> None:
         """Listens whether another answer follows.
@@ -251,11 +256,12 @@ class Link:
         if isinstance(failure, Silent) or failure.is_malformed:
             self._doubt(unit_id)
 
-    def _doubt(self, unit_id: int) -> None:
+    def _doubt(self, unit_id: int, *, outstanding: bool = True) -> None:
         self._framer.forget()
         if self._endpoint.is_rtu:
             self._in_doubt = True
-            self._suspects.add(unit_id)
+            if outstanding:
+                self._suspects.add(unit_id)
         if self._endpoint.serial is None:
             self.close()
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pymodbus.framer import FramerRTU, FramerSocket
 from pymodbus.pdu import DecodePDU
 
-from adapters.modbus.frames import Framer, Garbled, Mbap, Rtu, crc16
+from adapters.modbus.frames import Damaged, Framer, Garbled, Mbap, Rtu, crc16
 
 READ = b"\x03\x00\x10\x00\x02"
 ANSWER = b"\x03\x04\x00\x01\x00\x02"
@@ -93,6 +93,16 @@ def test_rtu_believes_nothing_that_comes_with_noise(noise: bytes) -> None:
     framer.pack(7, READ)
     with pytest.raises(Garbled):
         framer.take(bytearray(noise))
+
+
+def test_a_whole_answer_with_a_wrong_check_sum_is_told_from_noise() -> None:
+    damaged = rtu(7, ANSWER)[:-1] + b"\0"
+    for noise, kind in ((damaged, Damaged), (damaged + b"\0", Garbled), (b"\x08" + damaged[1:], Garbled)):
+        framer = Rtu()
+        framer.pack(7, READ)
+        with pytest.raises(Garbled) as raised:
+            framer.take(bytearray(noise))
+        assert type(raised.value) is kind
 
 
 def test_nothing_is_an_answer_where_nothing_is_asked() -> None:
