@@ -51,7 +51,8 @@ class Context:
         metrics: where failed requests and dropped readings are counted.
         now_ns: UTC nanoseconds since 1970.
         live: called with True once readings flow, and again after each change; the adapter's own word on its state.
-        facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it.
+        facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it. What is
+            a function there is called when somebody asks.
     """
 
     points: Sequence[int]
@@ -154,6 +155,9 @@ class Protocol:
         points: the device's points, in the order of `Context.points`.
         plan: lines for `tidegate check`: what will be asked of the device, and how often.
         create: makes the adapter; imports the protocol's library.
+        check_together: mistakes between several devices of the protocol, as (place in the list, key path below the
+            device, what to do). None where there are none to be made.
+        plan_together: lines for `tidegate check` about what several devices share. None where they share nothing.
         explore: opens a connection to look at a device with, from its settings; entering it raises `SourceLost` where
             the device cannot be reached. None where the protocol does not offer that.
     """
@@ -165,3 +169,5 @@ class Protocol:
     plan: Callable[[Any], list[str]]
     create: Callable[[Any, Context], Adapter]
     explore: Callable[[Any], AbstractAsyncContextManager[Explorer]] | None = None
+    check_together: Callable[[Sequence[Any]], list[tuple[int, str, str]]] | None = None
+    plan_together: Callable[[Sequence[Any]], list[str]] | None = None

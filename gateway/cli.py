@@ -7,7 +7,6 @@ that `check` and `status` start in a blink on a small box.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gateway.cli_probe import probe
+from gateway.cli_types import FiniteRange
 from gateway.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -204,20 +205,10 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
     return load(config).socket_path
 
 
-class _FiniteRange(click.FloatRange):
-    """A range that not-a-number is not in: it is neither below nor above any limit."""
-
-    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
-        return number
-
-
 @cli.command()
 @click.option(
     "--seconds",
-    type=_FiniteRange(min=15, max=86_400),
+    type=FiniteRange(min=15, max=86_400),
     default=45,
     show_default=True,
     help="Length of the story in seconds.",
@@ -359,6 +350,9 @@ def schema() -> None:
     from gateway.config.schema import schema as schema_of
 
     _print(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
+
+
+cli.add_command(probe)
 
 
 if __name__ == "__main__":

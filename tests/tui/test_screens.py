@@ -200,6 +200,38 @@ async def test_modbus_device_from_nothing_to_the_draft(size, language):
         }
 
 
+SERIAL = """
+[[devices]]
+name = "meter"
+type = "modbus"
+transport = "rtu"
+share_connection = true
+bit_writes = "read_modify_write"
+serial = { port = "/dev/ttyUSB7", baudrate = 9600, parity = "none" }
+
+[[devices.tags]]
+name = "energy"
+address = "30001"
+type = "bcd32"
+interval_s = 10
+"""
+
+
+async def test_what_a_form_does_not_show_of_a_device_on_a_serial_line_stays():
+    async with rig(FakeBackend(SERIAL)) as tui:
+        await tui.press("2")
+        assert "/dev/ttyUSB7" in tui.text
+        await tui.press("enter")
+        tui.fill("timeout_s", "2")
+        tui.grid("tags").focus()
+        await tui.press("enter")
+        tui.fill("tag-unit", "kWh")
+        await tui.press("ctrl+s", "ctrl+s")
+        before = tomllib.loads(SERIAL)["devices"][0]
+        expected = {**before, "timeout_s": 2, "tags": [{**before["tags"][0], "unit": "kWh"}]}
+        assert tui.session.draft.device("meter") == expected
+
+
 async def test_an_untouched_device_is_left_without_a_question_and_a_touched_one_with_one():
     async with rig() as tui:
         await tui.press("2", "down", "enter", "escape")

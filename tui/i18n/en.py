@@ -34,7 +34,7 @@ WORDS: Final = {
     "quality.uncertain": "uncertain",
     "quality.bad": "bad",
     "protocol.opcua": "OPC UA server: connect, browse, tick variables",
-    "protocol.modbus": "Modbus TCP device: a table of registers",
+    "protocol.modbus": "Modbus device: a table of registers",
     "col.state": "State",
     "col.part": "Part",
     "col.since": "Since",

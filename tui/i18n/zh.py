@@ -36,7 +36,7 @@ WORDS: Final = {
     "quality.uncertain": "不确定",
     "quality.bad": "坏",
     "protocol.opcua": "OPC UA 服务器：连接、浏览、勾选变量",
-    "protocol.modbus": "Modbus TCP 设备：寄存器表",
+    "protocol.modbus": "Modbus 设备：寄存器表",
     "col.state": "状态",
     "col.part": "部件",
     "col.since": "持续",

@@ -33,7 +33,7 @@ _COLUMNS: Final = (
     Column("col.quality", 10),
     Column("col.value", 9, grow=2, right=True),
 )
-_WORDS: Final = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4}
+_WORDS: Final = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4, "bcd32": 2}
 _PLAIN: Final = ("name", "host")
 _NUMBERS: Final = ("port", "unit_id", "interval_s", "timeout_s")
 _HINTS: Final = {"host": "192.168.0.20", "port": "502", "unit_id": "1", "interval_s": "1", "timeout_s": "1"}

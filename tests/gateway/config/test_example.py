@@ -1,6 +1,7 @@
 """config/: what ships can be used as it stands, is complete, and tells the defaults that the models have."""
 
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -89,7 +90,7 @@ def test_with_every_key_in_force_it_can_be_used(tmp_path):
     authority = Authority(tmp_path)
     made = dict(zip(("ca", "cert", "key"), (authority.certificate, *authority.issue("127.0.0.1")), strict=True))
     for key, name in re.findall(r'^(ca|cert|key)_file = "(.*?)"', text, re.MULTILINE):
-        made[key].rename(tmp_path / name)
+        shutil.copy(made[key], tmp_path / name)
     (tmp_path / "policy.rego").write_text((FOLDER / "policy.rego").read_text())
     config = load(tmp_path / "config.toml", env={"MQTT_PASSWORD": "a", "PRESS_PASSWORD": "b"})
     assert config.uplink.password == "a"
@@ -101,10 +102,12 @@ def test_a_commented_key_shows_its_default():
     shown = 0
     for path, field in ALL_KEYS:
         # Another tag's, device's or filter's own key may stand there as an example; None is no value to show.
-        if field.default not in (NODEFAULT, None) and field.encode_name not in ("name", "type"):
-            for value in given(tree, path):
-                assert value == field.default, path
-                shown += 1
+        if field.default in (NODEFAULT, None) or field.encode_name in ("name", "type"):
+            continue
+        if values := given(tree, path):
+            # Several devices of one protocol may show a key; one of them shows the default.
+            assert field.default in values, path
+            shown += 1
     assert shown > 25
 
 
