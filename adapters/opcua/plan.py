@@ -41,8 +41,8 @@ def security_words(security: str | None, mode: str) -> str:
     """
     if security in (None, "None"):
         return "not encrypted"
-    how = "signed and encrypted" if mode == "SignAndEncrypt" else "signed, not encrypted"
-    return f"{how} by {'the strongest policy on offer' if security == 'auto' else security}"
+    by = "the strongest policy on offer" if security == "auto" else security
+    return f"signed and encrypted by {by}" if mode == "SignAndEncrypt" else f"signed by {by}, not encrypted"
 
 
 def plan(settings: OpcuaSettings) -> list[str]:

@@ -10,6 +10,7 @@ from asyncua import Server, ua
 from asyncua.common.utils import ServiceError
 from asyncua.crypto.permission_rules import User, UserRole
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from adapters.base import Site
 from adapters.opcua.pki.certificates import read_certificate
@@ -96,7 +97,7 @@ class SecuredPlc(Plc):
 
     async def look_at(self, certificate: x509.Certificate, application: ua.ApplicationDescription) -> None:
         """What a careful server does with a client's certificate."""
-        own = read_certificate(certificate.public_bytes(x509.base.serialization.Encoding.DER))
+        own = read_certificate(certificate.public_bytes(serialization.Encoding.DER))
         self.seen.certificates.append(own.der)
         self.seen.uris.append(application.ApplicationUri)
         if self.refuses:
