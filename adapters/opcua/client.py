@@ -132,18 +132,28 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
             ua.UaError: the server refused, or its answer is not that of the server that was chosen.
         """
         params = self._session_parameters()
-        response = await self.uaclient.create_session(params)
+        try:
+            response = await self.uaclient.create_session(params)
+        except (ua.uaerrors.BadSecurityPolicyRejected, ua.uaerrors.BadSecurityModeRejected):
+            self._still_offered(await self.get_endpoints())
+            raise
         self._check_proof(params.ClientNonce, response)
         self._server_nonce = response.ServerNonce
         if response.RevisedSessionTimeout > 0:
             self.session_timeout = response.RevisedSessionTimeout
-        if offers := offers_of(response.ServerEndpoints):
-            # Asked for without protection, they may have been changed on the way; here they are signed.
-            wanted = (NONE, NONE) if self.offer is None else (self.offer.policy, self.offer.mode)
-            with _told():
-                endpoint = choose_endpoint(offers, *wanted)
-            self._policy_ids = _matching(response.ServerEndpoints, endpoint).UserIdentityTokens or []
+        # Asked for without protection, the endpoints may have been changed on the way; here they are signed.
+        self._policy_ids = self._still_offered(response.ServerEndpoints)
         return response
+
+    def _still_offered(self, endpoints: Sequence[Any] | None) -> list[Any]:
+        """The ways to log in at the endpoint that is in use; none where the server does not tell its endpoints."""
+        offers = offers_of(endpoints)
+        if not offers:
+            return []
+        wanted = (NONE, NONE) if self.offer is None else (self.offer.policy, self.offer.mode)
+        with _told():
+            offer = choose_endpoint(offers, *wanted)
+        return [*(_matching(endpoints or (), offer).UserIdentityTokens or ())]
 
     def _session_parameters(self) -> Any:  # noqa: ANN401
         description = ua.ApplicationDescription()

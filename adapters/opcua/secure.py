@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from asyncua import Client, ua
+from asyncua import ua
 from asyncua.client.ua_client import UASocketProtocol, UASocketState
 
 from adapters.base import Site
@@ -98,7 +98,7 @@ async def discover(url: str, *, timeout_s: float) -> list[Offer]:
     Raises:
         one of `failures.FAILURES`: it cannot be reached, or does not answer.
     """
-    client = Client(url, timeout=timeout_s, auto_reconnect=False)
+    client = SecureClient(url, timeout_s=timeout_s)
     try:
         await client.connect_socket()
         notice_cancellation()

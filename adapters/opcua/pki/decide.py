@@ -58,6 +58,10 @@ def reject(pki: Pki, text: str) -> str:
     if entry.place == "rejected":
         return f"{certificate.name!r} is rejected already: {entry.path}"
     path = pki.move(entry, "rejected")
+    for other in pki.entries():
+        # It may stand there twice, under two names or in both folders.
+        if other.place in ("trusted", "issuers") and other.certificate == certificate:
+            pki.move(other, "rejected")
     return (
         f"rejected: {certificate.name!r}, thumbprint {certificate.thumbprint}\n  in {path}\n"
         "It counts from the next connection attempt on. A connection that is open now stays open."

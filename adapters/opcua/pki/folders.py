@@ -117,7 +117,7 @@ class Pki:
                 f"no certificate {text!r} in {where} of {self.folder}; `tidegate pki list` shows what there is. Give "
                 f"at least {_LEAST_DIGITS} digits of the thumbprint"
             )
-        if len({entry.path for entry in found}) > 1:
+        if len({entry.certificate and entry.certificate.der for entry in found}) > 1:
             names = ", ".join(f"{entry.place}/{entry.path.name}" for entry in found[:5])
             raise TidegateError(f"{text!r} means more than one certificate: {names}. Give more digits")
         return found[0]
