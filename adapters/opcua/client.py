@@ -44,6 +44,8 @@ _LEAST_BUFFER: Final = 8192
 """No buffer is smaller (OPC 10000-6, 7.1.2.3)."""
 _MOST_INCOMING: Final = 256 * 1024 * 1024
 """Bytes of one response: bounds what a broken server takes in memory."""
+_NO_MATTER: Final = 8 * 1024 * 1024
+"""Bytes that no request of this gateway comes to: to encode each one twice would be for nothing."""
 _MOST_BUFFER: Final = 16 * 1024 * 1024
 _CHUNK_HEADERS: Final = 24
 """Bytes of the headers of one chunk without encryption; with it `max_body_size` knows."""
@@ -115,8 +117,9 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
         return 0 if self.offer is None else 64
 
     def takes(self, request: Any) -> bool:  # noqa: ANN401 - asyncua's own
-        """Whether the server takes a request of this size."""
-        return not self.most_request_bytes or len(struct_to_binary(request)) <= self.most_request_bytes
+        """Whether the server takes a request of this size. Looks only where it takes little."""
+        most = self.most_request_bytes
+        return not 0 < most < _NO_MATTER or len(struct_to_binary(request)) <= most
 
     async def open_secure_channel(self, renew: bool = False) -> None:
         """Opens or renews the channel."""

@@ -261,6 +261,8 @@ class Session:
         Raises:
             one of `failures.FAILURES`: the caller knows what was tried, and whether the session is lost by it.
         """
+        if not self._client.takes(request):
+            raise ua.uaerrors.BadRequestTooLarge
         body = await self._send(request)
         _check_header(body)
         return bytes(body)
