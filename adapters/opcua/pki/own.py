@@ -272,7 +272,7 @@ def self_signed(key: rsa.RSAPrivateKey, *, uri: str, host: str, gateway: str, no
         decipher_only=False,
     )
     alternatives: list[x509.GeneralName] = [x509.UniformResourceIdentifier(uri)]
-    if host.isascii():
+    if host and host.isascii():
         alternatives.append(x509.DNSName(host))
     identifier = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
     return (

@@ -14,7 +14,7 @@ from asyncua.common.connection import SecureConnection, TransportLimits
 from adapters.base import Site
 from adapters.opcua import session as session_file
 from adapters.opcua.client import SecureClient
-from tests.adapters.opcua.certificates import make
+from tests.adapters.opcua.certificates import make, rsa_key
 from tests.adapters.opcua.plc import Rig
 from tests.adapters.opcua.secured import POLICIES, SecuredPlc, Wire, site, trust
 from tests.waiting import until
@@ -103,6 +103,32 @@ async def test_a_plc_whose_clock_is_hours_behind_is_not_lost_when_its_channel_is
     rig = Rig(plc.port, {"count": "ns=2;s=Behind"}, site=here, security="Basic256Sha256", queue_size=100)
     await counts_through(plc, rig, "Behind", renewals=3)
     await until(lambda: plc.connections == 0)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+async def test_a_server_with_a_longer_key_is_understood(policy: str, tmp_path: Path) -> None:
+    """Beyond 2048 bits the padding of the first messages has a second byte for its length."""
+    long = make(key=rsa_key(0, 3_072))
+    plc = await SecuredPlc.open(long)
+    try:
+        await plc.add("Speed", 1.5)
+        where = site(tmp_path)
+        trust(where, long)
+        rig = Rig(
+            plc.port,
+            {"speed": "ns=2;s=Speed"},
+            site=where,
+            security=policy,
+            security_mode="Sign",
+            username="op",
+            password="right",
+        )
+        async with rig.running():
+            await rig.seen("speed")
+        assert plc.seen.users == [("op", "right")]
+        await until(lambda: plc.connections == 0)
+    finally:
+        await plc.stop()
 
 
 # ---- many items
