@@ -62,10 +62,11 @@ class OpcuaAdapter:
         reader = _Reader(self._settings, self._context, self._items, emit)
         try:
             await session.open()
+            self._context.facts["security"] = session.security
             limits = await session.limits()
             self._writer = TagWriter(session, self._settings, self._nodes, self._items, self._context.now_ns)
             subscribed = await session.subscribe()
-            reader.began(subscribed, session.security)
+            reader.began(subscribed)
             if self._was_read:
                 reader.mark_all()  # nobody knows what changed while there was no subscription
             self._was_read = True
@@ -122,10 +123,9 @@ class _Reader:
         self._facts.clear()
         self._facts.update(notifications=0, republished=0, lost_notifications=0)
 
-    def began(self, subscribed: Subscribed, security: str) -> None:
+    def began(self, subscribed: Subscribed) -> None:
         """Notes what the server granted."""
         self._facts.update(
-            security=security,
             publishing_interval_ms=subscribed.interval_ms,
             sign_of_life_s=subscribed.sign_of_life_s,
             items_monitored=0,

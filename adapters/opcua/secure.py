@@ -171,12 +171,15 @@ def _refusal(der: bytes, failed: Sequence[Failed], kept: Path | None, pki: Pki, 
     suspended = sorted({str(one.check) for one in failed if one.check in IGNORABLE})
     if _is_untrusted(failed):
         text += _renewed(certificate, store)
-        where = f"It is kept as {kept}." if kept else f"It cannot be kept: {pki.folder} cannot be written."
-        text.append(where)
-        if not hopeless:
+        if kept is None:
+            text.append(f"It cannot be kept: {pki.folder} cannot be written.")
+        elif hopeless:
+            text.append(f"It is kept as {kept}.")
+        else:
             text.append(
                 "Compare the thumbprint with what the server shows of its own, then run: "
-                f"tidegate pki trust {certificate.thumbprint[:16]} --pki {pki.folder}."
+                f"tidegate pki trust {certificate.thumbprint[:16]} --pki {pki.folder} (it is kept there as "
+                f"rejected/{kept.name})."
             )
     if store.unusable:
         text.append(f"Beside this, a file cannot be used: {store.unusable[0]}.")

@@ -71,7 +71,7 @@ async def test_trust_on_both_sides_and_it_reads_without_a_restart(tmp_path: Path
             with pytest.raises(TidegateError, match="check trust"):
                 await asyncio.to_thread(client.call, socket, "POST", "/browse", {"device": settings["devices"][0]})
 
-            said = await asyncio.to_thread(told, *command[1].rstrip(".").split(), folder=tmp_path)
+            said = await asyncio.to_thread(told, *command[1].split(), folder=tmp_path)
             assert "trusted: 'plc'" in said
 
             async def reads() -> bool:
