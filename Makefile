@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus image test-image clean
+.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -32,6 +32,9 @@ tmux:            ## install the terminal that one test types on, when it is miss
 prometheus:      ## install what the tests scrape a gateway and check the alert rules with, when it is missing
 	@sh tests/install.sh prometheus prometheus promtool
 
+systemd:         ## install what checks the unit file, when it is missing
+	@sh tests/install.sh systemd systemd-analyze
+
 demo: $(VENV)/.demo  ## a plant, a broker, the gateway, an outage, a crash, and a verdict
 	$(BIN)/tidegate demo $(ARGS)
 
@@ -41,7 +44,7 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: mosquitto tmux prometheus check  ## the checks, then all tests
+test: mosquitto tmux prometheus systemd check  ## the checks, then all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails
@@ -57,8 +60,19 @@ modules: $(VENV)/.dev  ## build the Wasm modules into modules/dist
 image: $(VENV)/.demo  ## build the container image, build/image/tidegate.oci.tar
 	@PYTHON=$(BIN)/python sh image/build.sh
 
-test-image: image mosquitto $(VENV)/.dev  ## run the image: its contents, its limits, an outage; as root, with podman
-	@command -v podman >/dev/null || { echo "make test-image needs podman (Debian: packages podman, runc)" >&2; exit 1; }
+modules-image: $(VENV)/.demo  ## pack the Wasm modules as an image from scratch, build/image/tidegate-modules.oci.tar
+	@PYTHON=$(BIN)/python sh image/modules.sh
+
+image-needs:     ## install what images are built with, when it is missing
+	@sh tests/install.sh mmdebstrap mmdebstrap
+	@sh tests/install.sh zstd zstd
+	@sh tests/install.sh binutils strip
+
+tools: image-needs  ## unpack what the image's checks run with, Debian trixie's podman, WasmEdge and kubectl, into build/tools
+	@sh tests/image_build/tools.sh build/tools
+
+test-image: mosquitto tools $(VENV)/.dev  ## build the images and run them: limits, an outage, a pod, WasmEdge; as root
+	@$(MAKE) --no-print-directory image modules-image
 	$(BIN)/python -m pytest tests/image_build/check_*.py
 
 lock: $(VENV)/.dev  ## compile requirements/*.txt anew

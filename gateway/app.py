@@ -37,6 +37,7 @@ from gateway.policy import Policy, collect_refusal, load_policy
 from gateway.report import report
 from gateway.running import Running
 from gateway.spool import Audit, Spool
+from gateway.systemd import Systemd
 from gateway.wasm.host import Host
 from gateway.watch import Watch
 
@@ -175,11 +176,16 @@ class Gateway:
                 health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns
             )
             control.append(crew.start("watch", watch.run, up="looking at the spool and the filters"))
+            systemd = Systemd.from_environment(lambda: self._health.summary)
+            if systemd is not None:
+                control.append(crew.start("systemd", systemd.run, up="hears that the gateway is alive"))
             log.info(
                 "gateway %s %s is running with %s", config.gateway.id, __version__, many(len(fleet.sources), "device")
             )
             await stop.wait()
             log.info("stopping")
+            if systemd is not None:
+                systemd.stopping()
             await desk.close()
             await end(*commanding)
             await fleet.stop()

@@ -90,6 +90,16 @@ class Health:
             return State.DEGRADED
         return State.STARTING if State.STARTING in states else State.UP
 
+    @property
+    def summary(self) -> str:
+        """The overall state and what is not up, in one line of at most 400 characters."""
+        trouble = [
+            f"{name} is {state}"
+            for name, (state, _, _) in self._states.items()
+            if state in (State.WAITING, State.DEGRADED)
+        ]
+        return "; ".join([str(self.overall), *trouble])[:400]
+
     def _log_change(self, name: str, state: State, why: str) -> None:
         # The attempt's number and pause differ each time; what came back is what counts as a change.
         told = (state, why.partition(" (next attempt")[0])

@@ -59,7 +59,10 @@ find "$ROOT" -type f \( -name '*.so' -o -name '*.so.*' -o -name python3.13 \) | 
     chmod 0755 "$file"
     "$loader" --library-path "$DEBIAN/$LIB" --list "$file" || echo "$file => not found"
 done >"$ROOT.libraries"
-! grep 'not found' "$ROOT.libraries" >&2 || fail "the libraries above are not among Debian's packages in debian.sh"
+! grep 'not found' "$ROOT.libraries" >&2 || fail "the libraries above are not among Debian's packages in build.sh"
+# The loader also looks where this machine keeps its own, which would not be in the image.
+! grep ' => /' "$ROOT.libraries" | grep -v -F -e " => $DEBIAN/" -e " => $ROOT/" >&2 ||
+    fail "the libraries above are this machine's; name their packages in build.sh"
 sed -n "s|.* => \($DEBIAN/[^ ]*\) .*|\1|p" "$ROOT.libraries" | sort -u | while read -r file; do
     cp "$file" "$ROOT/$LIB/"
     strip --strip-unneeded "$ROOT/$LIB/${file##*/}"

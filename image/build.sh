@@ -2,7 +2,7 @@
 # Builds the gateway's container image: build/image/tidegate.oci.tar, an OCI archive.
 #
 # Needs no container engine, no root rights and no base image. Debian's packages and the wheels that
-# requirements/run.txt pins are the only parts; the same parts and the same commit give the same bytes.
+# requirements/image.txt pins are the only parts; the same parts and the same commit give the same bytes.
 # Builds for the architecture it runs on: the byte code is made by the very interpreter that will read it.
 #
 #   PYTHON   an interpreter with pip and setuptools (make image: the project's own)
@@ -35,7 +35,7 @@ say() { echo "image: $*" >&2; }
 
 mkdir -p "$OUT"
 say "Debian's part"
-sh image/debian.sh "$DEBIAN"
+sh image/debian.sh "$DEBIAN" python3.13-minimal,libpython3.13-stdlib,ca-certificates,media-types,libatomic1,libstdc++6
 say "the wheels"
 PYTHON=$PYTHON sh image/wheels.sh "$SITE"
 say "the root"
@@ -49,7 +49,7 @@ tar --create --file="$OUT/layer.tar" --directory="$ROOT" --sort=name --format=gn
 tar --append --file="$OUT/layer.tar" --directory="$ROOT" --format=gnu --numeric-owner \
     --owner=65532 --group=65532 --mtime="@$SOURCE_DATE_EPOCH" ./data
 zstd --quiet --force "-$LEVEL" --threads=0 "$OUT/layer.tar" -o "$OUT/layer.tar.zst"
-"$PYTHON" image/archive.py --layer "$OUT/layer.tar" --packed "$OUT/layer.tar.zst" --out "$OUT/tidegate.oci.tar" \
+"$PYTHON" image/archive.py --image gateway --layer "$OUT/layer.tar" --packed "$OUT/layer.tar.zst" --out "$OUT/tidegate.oci.tar" \
     --architecture "$ARCH" --version "$VERSION" --revision "$REVISION" --created-s "$SOURCE_DATE_EPOCH"
 rm -f "$OUT/layer.tar" "$OUT/layer.tar.zst"
 say "$OUT/tidegate.oci.tar, $(du -k "$OUT/tidegate.oci.tar" | cut -f1) kB; unpacked $(du -sk "$ROOT" | cut -f1) kB"

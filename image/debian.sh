@@ -1,17 +1,17 @@
 #!/bin/sh
-# Debian's part of the image: packages of trixie, unpacked into a folder; no script of any package is run.
+# Packages of Debian trixie, unpacked into a folder; no script of any package is run.
 #
-#   debian.sh FOLDER
+#   debian.sh FOLDER PACKAGE,PACKAGE...
 #
-# Everything that the packages below depend on is unpacked too, a shell and Perl's tools among them: what the image gets
-# of it is decided in assemble.sh, which takes what it names and nothing else.
+# Everything that the packages depend on is unpacked too, a shell and Perl's tools among them: what the image gets of it
+# is decided in assemble.sh, which takes what it names and nothing else.
 # The mirror is the one this machine uses, with its proxy settings; mmdebstrap's own default where it is no Debian.
 # A folder that the same packages have filled less than a day ago is kept: a build is not a download.
 set -eu
 
 FOLDER=$1
+PACKAGES=$2
 SUITE=trixie
-PACKAGES=python3.13-minimal,libpython3.13-stdlib,ca-certificates,media-types
 KEEP_MIN=1440
 
 stamp=$FOLDER.made

@@ -1,8 +1,7 @@
 """`python image/imports.py FOLDER`: imports every module of the product that lies in a folder, by the image's Python.
 
 Run by `assemble.sh` after pruning. An import that fails ends with its traceback: what `prune.txt` removed is needed
-after all. Only an extra, which `requirements/run.txt` leaves out on purpose, may be missing. The libraries' own modules
-are imported as far as the product does.
+after all. The libraries' own modules are imported as far as the product does.
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from typing import Final
 __all__ = ["main"]
 
 _PRODUCT: Final = ("gateway", "adapters", "modules")
-_EXTRAS: Final = ("regopy",)
 
 
 def main(folder: str) -> None:
@@ -26,11 +24,7 @@ def main(folder: str) -> None:
     """
     for package in _PRODUCT:
         for module in pkgutil.walk_packages([f"{folder}/{package}"], prefix=f"{package}."):
-            try:
-                import_module(module.name)
-            except ModuleNotFoundError as error:
-                if (error.name or "").partition(".")[0] not in _EXTRAS:
-                    raise
+            import_module(module.name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The product and what requirements/run.txt pins, unpacked into a folder for the image's Python.
+# The product and what requirements/image.txt pins, unpacked into a folder for the image's Python.
 #
 #   wheels.sh FOLDER
 #
@@ -22,7 +22,7 @@ while [ "$minor" -le "$GLIBC_MINOR" ]; do
 done
 "$PYTHON" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile --target "$FOLDER" \
     --require-hashes --only-binary :all: --implementation cp --python-version 3.13 \
-    --abi "cp$TAG" --abi abi3 --abi none "$@" -r requirements/run.txt
+    --abi "cp$TAG" --abi abi3 --abi none "$@" -r requirements/image.txt
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -9,6 +9,7 @@ compile() {
         --output-file "$out" "$@"
 }
 compile run.txt ../pyproject.toml
+compile image.txt --extra policy --constraint run.txt ../pyproject.toml
 compile demo.txt --extra demo --constraint run.txt ../pyproject.toml
 compile tui.txt --extra tui --extra policy --constraint run.txt ../pyproject.toml
 compile dev.txt --extra demo --extra policy --extra tui --constraint demo.txt --constraint tui.txt ../pyproject.toml dev.in

@@ -25,8 +25,8 @@ def load_policy(settings: PolicySettings) -> Policy:
     try:
         # Here and not above: regopy is an extra, and takes 14 MB of memory.
         from gateway.policy.rego import RegoPolicy
-    except ImportError as error:
-        what = f"regopy cannot be loaded ({error}); install the extra tidegate[policy]"
+    except (ImportError, OSError) as error:  # OSError: a shared library that its own needs (Debian: libatomic1)
+        what = f"regopy cannot be loaded ({error}); install the extra tidegate[policy] and what that asks for"
         raise ConfigError(settings.file, [Problem("", what)]) from None
     return RegoPolicy.load(Path(settings.file), query=settings.query)
 

@@ -1,8 +1,9 @@
 """The Wasm host: one engine, its limits, its compiled modules and its watchdog, for all filters of a gateway.
 
-A guest gets nothing but its own memory: modules with imports are refused, so there are no files, no network and no
-clock to abuse. What it can still do is take memory, stack and time, and all three are limited here. The address space
-of an instance is reserved at its limit and never moves, so that many instances fit on a box with little of it.
+A guest gets nothing but its own memory: there are no files, no network and no clock to abuse. The few functions of WASI
+that a module needs to be a command elsewhere (`TOLERATED`) are traps in here; one that wants anything else is refused.
+What a guest can still do is take memory, stack and time, and all three are limited here. The address space of an
+instance is reserved at its limit and never moves, so that many instances fit on a box with little of it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from wasmtime import Config, Engine, FuncType, MemoryType, Module, Store, ValType
+from wasmtime import Config, Engine, FuncType, InstancePre, Linker, MemoryType, Module, Store, ValType
 
 from gateway.errors import ModuleError
 from gateway.metrics import Metrics
@@ -22,7 +23,7 @@ from gateway.wasm.failure import GuestFailure
 from gateway.wasm.manifest import ABI, Manifest, parse_manifest, read_wasm
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
 
-__all__ = ["PAGE_BYTES", "Host", "LoadedModule"]
+__all__ = ["PAGE_BYTES", "TOLERATED", "Host", "LoadedModule"]
 
 PAGE_BYTES: Final = 65_536
 _STACK_BYTES: Final = 262_144
@@ -31,7 +32,10 @@ _TABLE_ELEMENTS: Final = 10_000
 _EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
 """The functions that ABI 1 asks for, with their number of i32 parameters; each gives an i32 back."""
 
-_RULES: Final = 1
+TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_read", "fd_write", "proc_exit"))
+"""Imports that no module is refused for: those of `modules/sdk/tidegate_command.h`. Calling one in here is a trap."""
+
+_RULES: Final = 2
 """To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
 
 
@@ -41,6 +45,8 @@ class LoadedModule:
 
     manifest: Manifest
     module: Module
+    linked: InstancePre
+    """The module with a trap in the place of each of its imports, ready to be instantiated in any store."""
     source: str
 
     @property
@@ -107,7 +113,7 @@ class Host:
             raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
         except ModuleError as error:
             raise ModuleError(f"module {path}: {error}") from None
-        loaded = self._loaded[digest] = LoadedModule(manifest, module, str(path))
+        loaded = self._loaded[digest] = LoadedModule(manifest, module, self._link(module), str(path))
         return loaded
 
     def store(self) -> Store:
@@ -131,15 +137,23 @@ class Host:
         """Ends the watchdog and lets the compiled modules go. Chains can no longer be used."""
         self._watchdog.close()
         for loaded in self._loaded.values():
+            loaded.linked.close()
             loaded.module.close()
         self._loaded.clear()
         self._engine.close()
 
+    def _link(self, module: Module) -> InstancePre:
+        with Linker(self._engine) as linker:
+            linker.define_unknown_imports_as_traps(module)
+            linked: InstancePre = linker.instantiate_pre(module)
+            return linked
+
     def _check(self, module: Module) -> None:
-        imports = [f"{wanted.module}.{wanted.name}" for wanted in module.imports]
-        if imports:
+        imports = {f"{wanted.module}.{wanted.name}": wanted.type for wanted in module.imports}
+        strange = [name for name, kind in imports.items() if name not in TOLERATED or not isinstance(kind, FuncType)]
+        if strange:
             raise ModuleError(
-                f"it imports {', '.join(imports[:5])}, but a module is given nothing by ABI 1. "
+                f"it imports {', '.join(strange[:5])}, but a module is given nothing by ABI 1. "
                 "Build it freestanding, without WASI (see modules/README.md)"
             )
         exports = {export.name: export.type for export in module.exports}

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Final, NoReturn
 
 from wasmtime import Func, Memory, Trap, WasmtimeError
-from wasmtime import Instance as WasmInstance
 
 from gateway.batch import RECORD_BYTES, Batch
 from gateway.errors import BadBatch
@@ -108,7 +107,7 @@ class Instance:
         store = self._store
         self._host.arm(store)
         try:
-            instance = WasmInstance(store, self._loaded.module, [])
+            instance = self._loaded.linked.instantiate(store)
             exports = instance.exports(store)
             initialize = exports._extern_map.get("_initialize")  # noqa: SLF001
             if isinstance(initialize, Func):

@@ -18,7 +18,7 @@ enum tg_kind { TG_BOOL = 1, TG_I64 = 2, TG_U64 = 3, TG_F64 = 4, TG_STR = 5, TG_B
 
 enum tg_flag {
     TG_LOST_BEFORE = 1,  /* the source lost readings of this point right before this one */
-    TG_GATEWAY_TIME = 2, /* ts_ns is when the gateway received the reading */
+    TG_GATEWAY_TIME = 2, /* ts_ns is on the gateway's clock, not the source's */
     TG_DERIVED = 4,      /* a module computed this reading; set it on every reading you add */
 };
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from gateway.demo import child
 from gateway.demo.broker import free_port
 from gateway.demo.gateway_process import GatewayProcess
+from tests.waiting import until
 
 ROOT = Path(__file__).parents[2]
 
@@ -107,3 +111,36 @@ def test_headless_gateway_imports_only_what_it_needs() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+async def test_systemd_hears_that_it_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.json"
+    config.write_text(json.dumps(lonely_config(tmp_path)))
+    heard: list[str] = []
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.setblocking(False)
+        gateway = await child.spawn(
+            child.python_command("gateway.cli", "run", str(config)),
+            log=tmp_path / "gateway.log",
+            environment={"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "200000"},
+        )
+
+        def hears(text: str) -> bool:
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    heard.append(manager.recv(4096).decode())
+            return any(text in message for message in heard)
+
+        try:
+            await until(lambda: hears("STATUS=degraded; "), what=lambda: heard)
+            assert heard[0].startswith("READY=1\n")
+            heard.clear()
+            await until(lambda: hears("WATCHDOG=1"))
+        finally:
+            status = await child.end(gateway)
+        assert hears("STOPPING=1")
+    assert status == 0
+    assert {"uplink is waiting", "device press is waiting", "device tank is waiting"} <= {
+        part.strip() for message in heard for line in message.splitlines() for part in line.split(";")
+    }

@@ -136,3 +136,21 @@ def test_builder_starts_anew_after_build() -> None:
     assert [reading.value for reading in builder.build()] == ["b"]
     assert builder.build() == EMPTY
     assert not EMPTY
+
+
+def test_times_can_be_put_on_the_gateway_s_clock():
+    late = int(Flag.LOST_BEFORE)
+    batch = Batch.of([Reading(5_000, 1.0, 1), Reading(7_000, "x", 2, kind=Kind.STR, flags=late)])
+    moved = batch.on_gateway_time(3_000)
+    gateway = int(Flag.GATEWAY_TIME)
+    assert [*moved] == [
+        Reading(2_000, 1.0, 1, flags=gateway),
+        Reading(4_000, "x", 2, kind=Kind.STR, flags=late | gateway),
+    ]
+    assert moved.heap == batch.heap
+    assert moved.on_gateway_time(3_000) == moved  # they are on it already
+    mixed = Batch.of([*moved.slice(0, 1), Reading(9_000, None, 3, 0x8000)])
+    assert [reading.ts_ns for reading in mixed.on_gateway_time(-1_000)] == [2_000, 10_000]
+    edge = Batch.of([Reading(-(2**63), 1.0, 1), Reading(2**63 - 1, 1.0, 1)])
+    assert [reading.ts_ns for reading in edge.on_gateway_time(1)] == [-(2**63), 2**63 - 2]
+    assert EMPTY.on_gateway_time(5) == EMPTY

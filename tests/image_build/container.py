@@ -1,4 +1,4 @@
-"""The image in a container of podman's, for the checks.
+"""Images in containers of podman's, for the checks.
 
 Owns a storage of its own in a folder that is removed afterwards, so that nothing of the machine's podman is touched.
 A container is ended by its name, which no other run has. Wants root: else the /data it makes is not its user's.
@@ -6,7 +6,6 @@ A container is ended by its name, which no other run has. Wants root: else the /
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import shutil
@@ -16,56 +15,72 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["ARCHIVE", "LIMITS", "Container", "Podman"]
+from tests.image_build.tools import Tools
 
-ARCHIVE: Final = Path(__file__).parents[2] / "build" / "image" / "tidegate.oci.tar"
+__all__ = ["ARCHIVE", "LIMITS", "MODULES_ARCHIVE", "Container", "Podman"]
+
+_BUILT: Final = Path(__file__).parents[2] / "build" / "image"
+ARCHIVE: Final = _BUILT / "tidegate.oci.tar"
+MODULES_ARCHIVE: Final = _BUILT / "tidegate-modules.oci.tar"
 LIMITS: Final = ("--memory=128m", "--memory-swap=128m", "--cpus=1")
 _USER: Final = 65532
+# podman asks for more open files than a machine may be able to give; the machine's own limits are enough.
+_SETTINGS: Final = """[containers]
+default_ulimits = []
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
 
 
 class Podman:
-    """podman with a storage of its own, as an asynchronous context; the image is loaded in it."""
+    """podman with a storage of its own, as an asynchronous context; an image is loaded in it.
 
-    def __init__(self) -> None:
+    Attributes:
+        folder: for files that the tools are to see.
+        image: the loaded image's name.
+    """
+
+    def __init__(self, archive: Path = ARCHIVE) -> None:
         # Not pytest's folder: podman takes no path of more than 50 characters here.
-        self._folder = folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
-        settings = folder / "containers.conf"
-        # podman asks for more open files than a machine may be able to give; the machine's own limits are enough.
-        settings.write_text("[containers]\ndefault_ulimits = []\n")
-        self._environment = {**os.environ, "CONTAINERS_CONF": str(settings)}
-        self._base = ["podman", f"--root={folder / 'storage'}", f"--runroot={folder / 'run'}"]
-        if shutil.which("runc"):
-            self._base.append("--runtime=runc")
+        self.folder = Path(tempfile.mkdtemp(prefix="tidegate-"))
+        self.tools = Tools()
         self.image = ""
+        self._archive = archive
+        self._base = ("podman", f"--root={self.folder / 'storage'}", f"--runroot={self.folder / 'run'}")
 
     async def __aenter__(self) -> Podman:
-        told = await self("load", "--quiet", f"--input={ARCHIVE}")
+        settings = self.folder / "containers.conf"
+        settings.write_text(_SETTINGS)
+        self.tools.environment["CONTAINERS_CONF"] = str(settings)
+        await self.tools.__aenter__()
+        archive = shutil.copy(self._archive, self.folder / "archive.oci.tar")
+        told = await self("load", "--quiet", f"--input={archive}")
         self.image = told.rpartition(": ")[2].strip()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self("rmi", "--all", "--force")
-        await self("system", "prune", "--force", "--all")
-        shutil.rmtree(self._folder)
+        try:
+            await self("pod", "rm", "--all", "--force", "--time=0")
+            await self("rm", "--all", "--force", "--time=0")
+            await self("system", "prune", "--force", "--all")
+        finally:
+            await self.tools.__aexit__()
+            shutil.rmtree(self.folder)
 
     async def __call__(self, *arguments: str) -> str:
         """Runs one command and gives its standard output; fails the check when podman does."""
-        status, out, err = await self.attempt(*arguments)
-        assert status == 0, f"podman {' '.join(arguments)}: {err}"
-        return out
+        return await self.tools(*self._base, *arguments)
 
     async def attempt(self, *arguments: str) -> tuple[int, str, str]:
         """Runs one command; gives its exit status, standard output and standard error."""
-        process = await asyncio.create_subprocess_exec(
-            *self._base,
-            *arguments,
-            env=self._environment,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return process.returncode, out.decode(), err.decode()
+        status, out, err = await self.attempt_bytes(*arguments)
+        return status, out.decode(), err.decode()
+
+    async def attempt_bytes(self, *arguments: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
+        """The same with bytes."""
+        return await self.tools.attempt(*self._base, *arguments, stdin=stdin)
 
 
 class Container:
@@ -80,12 +95,17 @@ class Container:
     def __init__(self, podman: Podman, *, folder: Path, config: dict[str, Any]) -> None:
         self._podman = podman
         self._name = f"tidegate-{uuid.uuid4().hex}"
-        self.data = folder / "data"
+        self._data = folder / "data"
         self._etc = folder / "etc"
-        self.data.mkdir()
+        self._data.mkdir()
         self._etc.mkdir()
-        os.chown(self.data, _USER, _USER)
+        os.chown(self._data, _USER, _USER)
         (self._etc / "config.json").write_text(json.dumps(config))
+
+    @property
+    def database(self) -> Path:
+        """The spool's file, where the configuration says /data/spool.db."""
+        return self._data / "spool.db"
 
     async def start(self, *, limits: Sequence[str] = LIMITS) -> None:
         """Creates and starts it."""
@@ -98,7 +118,7 @@ class Container:
             "--read-only-tmpfs=false",
             "--cap-drop=all",
             "--security-opt=no-new-privileges",
-            f"--volume={self.data}:/data",
+            f"--volume={self._data}:/data",
             f"--volume={self._etc}:/etc/tidegate:ro",
             *limits,
             self._podman.image,

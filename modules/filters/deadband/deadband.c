@@ -1,7 +1,9 @@
 /* deadband: lets a reading pass only when it tells something new. See README.md beside this file. */
 #include "tidegate.h"
+#include "tidegate_command.h"
 
 TG_MODULE
+TG_COMMAND
 
 enum { ABSOLUTE, PERCENT, SPAN, MAX_SILENCE_S, PARAMS };
 

@@ -1,7 +1,9 @@
 /* scale: value * factor + offset, as f64. See README.md beside this file. */
 #include "tidegate.h"
+#include "tidegate_command.h"
 
 TG_MODULE
+TG_COMMAND
 
 enum { FACTOR, OFFSET, PARAMS };
 

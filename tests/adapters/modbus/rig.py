@@ -68,7 +68,7 @@ class Plc:
 
 
 @asynccontextmanager
-async def plc(*devices: SimDevice) -> AsyncIterator[Plc]:
+async def plc(*devices: SimDevice, port: int = 0) -> AsyncIterator[Plc]:
     requests: list[tuple[int, int, int, int]] = []
     writes: list[tuple[int, int, int, tuple[int, ...]]] = []
 
@@ -80,7 +80,7 @@ async def plc(*devices: SimDevice) -> AsyncIterator[Plc]:
                 writes.append((pdu.dev_id, pdu.function_code, pdu.address, words))
         return pdu
 
-    server = ModbusTcpServer(list(devices), address=(LOOPBACK, 0), trace_pdu=note)
+    server = ModbusTcpServer(list(devices), address=(LOOPBACK, port), trace_pdu=note)
     await server.serve_forever(background=True)
     try:
         yield Plc(server, server.transport.sockets[0].getsockname()[1], requests, writes)

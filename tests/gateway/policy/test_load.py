@@ -62,6 +62,15 @@ def test_a_missing_extra_is_named(monkeypatch):
         load_policy(PolicySettings(file=str(CONFIG / "policy.rego")))
 
 
+def test_a_shared_library_that_is_missing_is_named(monkeypatch, tmp_path):
+    (tmp_path / "regopy.py").write_text("import ctypes\nctypes.CDLL('libnowhere.so.1')\n")
+    monkeypatch.delitem(sys.modules, "gateway.policy.rego", raising=False)
+    monkeypatch.delitem(sys.modules, "regopy", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ConfigError, match=r"regopy cannot be loaded \(libnowhere.so.1: cannot open"):
+        load_policy(PolicySettings(file=str(CONFIG / "policy.rego")))
+
+
 def test_problems_are_told_at_the_keys_of_the_section(tmp_path):
     path = tmp_path / "policy.rego"
     path.write_text("package industrial\n\nallow {\n  input.a ==\n}\n")

@@ -29,6 +29,7 @@ def patched(store: str) -> str:
     return f"{store} {IN_PLACE}"
 
 
+PROC_EXIT = '(import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (memory (export "memory") 2)'
 HOSTILE = {
     "endless loop": ("timeout", guest(LOOP_FOR_EVER)),
     "endless start function": ("timeout", guest(extra=f"(func $s {LOOP_FOR_EVER}) (start $s)")),
@@ -75,11 +76,25 @@ HOSTILE = {
     "bad reading with a value": ("bad_output", guest(patched(f"(i32.store16 offset=20 {AT} (i32.const 0x8000))"))),
     "another ABI": ("load", guest(abi="(i32.const 2)")),
     "imports": ("load", guest(memory='(import "env" "f" (func)) (memory (export "memory") 2)')),
-    "imports WASI": (
+    "wants files of WASI": (
         "load",
+        guest(memory='(import "wasi_snapshot_preview1" "path_open" (func)) (memory (export "memory") 2)'),
+    ),
+    "a memory under the name of what is tolerated": (
+        "load",
+        guest(memory='(import "wasi_snapshot_preview1" "fd_read" (memory 2)) (export "memory" (memory 0))'),
+    ),
+    "exits as it starts": (
+        "load",
+        guest(memory=PROC_EXIT, extra="(func $s (call 0 (i32.const 1))) (start $s)"),
+    ),
+    "exits in a batch": ("trap", guest("(call 0 (i32.const 0)) (i32.const 0)", memory=PROC_EXIT)),
+    "writes to standard output": (
+        "trap",
         guest(
-            memory='(import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (memory (export "memory") 2)',
-            extra="(func $s (call 0 (i32.const 1))) (start $s)",
+            "(call 0 (i32.const 1) (i32.const 0) (i32.const 0) (i32.const 8))",
+            memory='(import "wasi_snapshot_preview1" "fd_write" (func (param i32 i32 i32 i32) (result i32))) '
+            '(memory (export "memory") 2)',
         ),
     ),
     "no memory": ("load", guest(memory="(memory 2)")),
