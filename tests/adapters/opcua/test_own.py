@@ -199,6 +199,7 @@ def test_a_users_certificate_is_read_with_its_key(tmp_path: Path) -> None:
         (make(key=ec_key()).key_pem, None, "no RSA key"),
         (b"", None, "no private key"),
     ],
+    ids=["no password", "wrong password", "needless password", "another key", "not RSA", "empty"],
 )
 def test_what_is_wrong_with_a_users_key_is_said(key: bytes, password: str | None, says: str, tmp_path: Path) -> None:
     (tmp_path / "user.der").write_bytes(make(ends=LATER).der)
