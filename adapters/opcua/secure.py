@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -32,8 +34,10 @@ from adapters.opcua.pki.user import read_user
 from adapters.opcua.settings import OpcuaSettings, split_url
 from gateway.errors import TidegateError
 
-__all__ = ["discover", "load_login", "notice_cancellation", "secure", "why_not_opened"]
+__all__ = ["Upkeep", "discover", "load_login", "notice_cancellation", "secure", "why_not_opened"]
 
+_UPKEEP_S: Final = 86_400.0
+"""How often a session looks after the gateway's certificate, in seconds."""
 _MOST_KEPT: Final = 5
 """Certificates of one server that are kept when none of them is trusted: its own and its issuers."""
 _SECURITY_CODES: Final = frozenset(
@@ -76,9 +80,7 @@ async def secure(client: SecureClient, url: str, settings: OpcuaSettings, site: 
     pki = Pki(site.pki)
     try:
         # First, so that it is there to be taken to the PLC also while that is switched off.
-        own = await asyncio.to_thread(
-            ensure_own, site.pki / "own", gateway=site.gateway, host=socket.gethostname(), now=datetime.now(UTC)
-        )
+        own = await asyncio.to_thread(_own, site.pki, site.gateway)
         offers = await discover(url, timeout_s=settings.timeout_s)
         offer = _chosen(offers, settings)
         await asyncio.to_thread(_judge, offer, pki, split_url(url).hostname or "", settings)
@@ -86,6 +88,33 @@ async def secure(client: SecureClient, url: str, settings: OpcuaSettings, site: 
         raise Unusable(str(error)) from None
     client.secure(offer, own)
     return own
+
+
+def _own(folder: Path, gateway: str) -> Own:
+    return ensure_own(folder / "own", gateway=gateway, host=socket.gethostname(), now=datetime.now(UTC))
+
+
+class Upkeep:
+    """Has the next certificate of this gateway made in time also where one session lives for months.
+
+    Args:
+        site: where it is.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, site: Site, clock: Callable[[], float] = time.monotonic) -> None:
+        self._site = site
+        self._clock = clock
+        self._due_s = clock() + _UPKEEP_S
+
+    async def look(self) -> None:
+        """Looks once a day; to be called more often."""
+        if self._site.pki is None or self._clock() < self._due_s:
+            return
+        self._due_s = self._clock() + _UPKEEP_S
+        # The session that there is needs no certificate any more: the next one will tell what is wrong.
+        with suppress(TidegateError):
+            await asyncio.to_thread(_own, self._site.pki, self._site.gateway)
 
 
 async def discover(url: str, *, timeout_s: float) -> list[Offer]:

@@ -27,7 +27,7 @@ from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.message import Message, read_message, read_publish_result
 from adapters.opcua.pki.own import Own
 from adapters.opcua.plan import endpoint, security_words
-from adapters.opcua.secure import load_login, notice_cancellation, secure, why_not_opened
+from adapters.opcua.secure import Upkeep, load_login, notice_cancellation, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
 from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
@@ -86,6 +86,7 @@ class Session:
         self._settings = settings
         self._site = site
         self._own: Own | None = None
+        self._upkeep = Upkeep(site)
         self._who = f"OPC UA device {settings.name!r} at {endpoint(settings)}"
         self._client = SecureClient(endpoint(settings), timeout_s=settings.timeout_s)
         self._client.name = "Tidegate"
@@ -246,6 +247,8 @@ class Session:
 
     async def stay_alive(self) -> None:
         """Asks the server for its state, so that it keeps the session, and renews the secure channel when due."""
+        if self._own is not None:
+            await self._upkeep.look()
         with self._asking("asking for a sign of life"):
             await self._client.uaclient.read_attributes(
                 [ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)], ua.AttributeIds.Value

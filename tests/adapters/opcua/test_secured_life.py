@@ -12,8 +12,13 @@ from asyncua import ua
 from asyncua.common.connection import SecureConnection, TransportLimits
 
 from adapters.base import Site
+from adapters.opcua import secure as secure_file
 from adapters.opcua import session as session_file
 from adapters.opcua.client import SecureClient
+from adapters.opcua.pki.certificates import read_certificate
+from adapters.opcua.secure import Upkeep
+from adapters.opcua.session import Session
+from adapters.opcua.settings import OpcuaSettings
 from tests.adapters.opcua.certificates import make, rsa_key
 from tests.adapters.opcua.plc import Rig
 from tests.adapters.opcua.secured import POLICIES, SecuredPlc, Wire, site, trust
@@ -22,7 +27,7 @@ from tests.waiting import until
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 PLC = make()
-LIFETIME_MS = 1_000
+LIFETIME_MS = 8_000
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -42,11 +47,22 @@ def here(tmp_path: Path) -> Site:
 
 
 class _ShortLived(SecureClient):
-    """Asks for a channel that ends soon."""
+    """Asks for a channel that ends soon; not so soon that a busy machine is late to renew it."""
 
     def __init__(self, *args: Any, **keys: Any) -> None:
         super().__init__(*args, **keys)
         self.secure_channel_timeout = LIFETIME_MS
+
+
+@pytest.fixture
+def renewing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has sessions renew their channels ten times a second, though these live for an hour."""
+
+    def at_once(self: Session) -> None:
+        self._renew_at_s = 0.0
+
+    monkeypatch.setattr(Session, "_plan_renewal", at_once)
+    monkeypatch.setattr(Session, "stay_alive_every_s", 0.1)
 
 
 def token(plc: SecuredPlc) -> int:
@@ -74,21 +90,29 @@ async def counts_through(plc: SecuredPlc, rig: Rig, name: str, renewals: int) ->
 @pytest.mark.parametrize("mode", ["Sign", "SignAndEncrypt"])
 @pytest.mark.parametrize("policy", POLICIES)
 async def test_a_channel_is_renewed_and_nothing_is_lost(
-    policy: str, mode: str, plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+    policy: str, mode: str, plc: SecuredPlc, here: Site, renewing: None
 ) -> None:
-    monkeypatch.setattr(session_file, "SecureClient", _ShortLived)
     name = f"Count.{policy}.{mode}"
     await plc.add(name, ua.Variant(0, ua.VariantType.Int64))
-    rig = Rig(plc.port, {"count": f"ns=2;s={name}"}, site=here, security=policy, security_mode=mode, queue_size=100)
-    await counts_through(plc, rig, name, renewals=3)
+    rig = Rig(plc.port, {"count": f"ns=2;s={name}"}, site=here, security=policy, security_mode=mode, queue_size=10_000)
+    await counts_through(plc, rig, name, renewals=10)
+    await until(lambda: plc.connections == 0)
+
+
+async def test_a_channel_with_a_short_life_is_renewed(
+    plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session_file, "SecureClient", _ShortLived)
+    await plc.add("Short", ua.Variant(0, ua.VariantType.Int64))
+    rig = Rig(plc.port, {"count": "ns=2;s=Short"}, site=here, security="Basic256Sha256", queue_size=10_000)
+    await counts_through(plc, rig, "Short", renewals=1)
     await until(lambda: plc.connections == 0)
 
 
 async def test_a_plc_whose_clock_is_hours_behind_is_not_lost_when_its_channel_is_renewed(
-    plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+    plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch, renewing: None
 ) -> None:
     """What it still sends under the old token is no older for that."""
-    monkeypatch.setattr(session_file, "SecureClient", _ShortLived)
     opened = SecureConnection.open
 
     def behind(self: SecureConnection, *args: Any) -> Any:
@@ -100,8 +124,8 @@ async def test_a_plc_whose_clock_is_hours_behind_is_not_lost_when_its_channel_is
 
     monkeypatch.setattr(SecureConnection, "open", behind)
     await plc.add("Behind", ua.Variant(0, ua.VariantType.Int64))
-    rig = Rig(plc.port, {"count": "ns=2;s=Behind"}, site=here, security="Basic256Sha256", queue_size=100)
-    await counts_through(plc, rig, "Behind", renewals=3)
+    rig = Rig(plc.port, {"count": "ns=2;s=Behind"}, site=here, security="Basic256Sha256", queue_size=10_000)
+    await counts_through(plc, rig, "Behind", renewals=10)
     await until(lambda: plc.connections == 0)
 
 
@@ -129,6 +153,44 @@ async def test_a_server_with_a_longer_key_is_understood(policy: str, tmp_path: P
         await until(lambda: plc.connections == 0)
     finally:
         await plc.stop()
+
+
+async def test_a_session_that_lives_for_months_has_the_next_certificate_made(
+    plc: SecuredPlc, here: Site, tmp_path: Path
+) -> None:
+    own = tmp_path / "pki" / "own"
+    ending = make("gateway", uri="urn:tidegate:gateway", ends=datetime.now(UTC) + timedelta(days=60), key=rsa_key(7))
+    own.mkdir()
+    (own / "cert.der").write_bytes(ending.der)
+    (own / "key.pem").write_bytes(ending.key_pem)
+    days = [0.0]
+    keep = Upkeep(here, lambda: days[0] * 86_400)
+    await keep.look()
+    days[0] = 0.9
+    await keep.look()
+    assert not (own / "next.der").exists()  # it looks once a day
+    days[0] = 1.1
+    await keep.look()
+    assert read_certificate((own / "next.der").read_bytes()).uris == ("urn:tidegate:gateway",)
+    (own / "key.pem").unlink()
+    days[0] = 2.2
+    await keep.look()  # the session that there is goes on
+
+
+async def test_a_session_looks_after_the_certificate(
+    plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[Path] = []
+    monkeypatch.setattr(secure_file, "_UPKEEP_S", 0.0)
+    session = Session(OpcuaSettings(name="press", url=f"opc.tcp://127.0.0.1:{plc.port}", security="auto"), here)
+    try:
+        await session.open()
+        monkeypatch.setattr(secure_file, "_own", lambda folder, gateway: looked.append(folder))
+        await session.stay_alive()
+    finally:
+        await session.close()
+    assert looked == [here.pki]
+    await until(lambda: plc.connections == 0)
 
 
 # ---- many items
