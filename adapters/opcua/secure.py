@@ -91,6 +91,7 @@ async def secure(client: SecureClient, url: str, settings: OpcuaSettings, site: 
 
 
 def _own(folder: Path, gateway: str) -> Own:
+    Pki(folder).make()
     return ensure_own(folder / "own", gateway=gateway, host=socket.gethostname(), now=datetime.now(UTC))
 
 

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -62,6 +63,12 @@ class Pki:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+
+    def make(self) -> None:
+        """Makes the folders that are not there, so that a person finds where to put what. May fail without harm."""
+        with suppress(OSError):  # only read, as in a container; a folder that is not there counts as empty
+            for place in (*PLACES, "crl"):
+                (self.folder / place).mkdir(parents=True, exist_ok=True)
 
     def store(self) -> Store:
         """What is trusted now.

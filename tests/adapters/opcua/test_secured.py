@@ -274,7 +274,6 @@ async def test_an_issuer_may_be_trusted_and_may_revoke(plc: SecuredPlc, tmp_path
     assert "check trust: nobody has trusted it here yet; its issuer is 'plant'" in said
     trust(where, ROOT)
     await opens(where, plc.port)
-    (tmp_path / "pki" / "crl").mkdir()
     (tmp_path / "pki" / "crl" / "plant.crl").write_bytes(crl(ROOT, issued))
     said = await refusal(where, plc.port, ignore_checks=["expired", "host_name"])
     assert "check revoked: 'plant' has revoked 'plc-7'" in said
@@ -454,6 +453,8 @@ async def test_the_certificate_is_made_also_while_the_plc_is_off(tmp_path: Path)
         said = await refusal(site(tmp_path), 1)
     assert "nothing accepts connections there" in said
     assert (tmp_path / "pki" / "own" / "cert.der").exists()
+    places = sorted(path.name for path in (tmp_path / "pki").iterdir())
+    assert places == ["crl", "issuers", "own", "rejected", "trusted"]
 
 
 async def test_a_folder_that_cannot_be_written_is_told(plc: SecuredPlc, tmp_path: Path) -> None:
