@@ -10,6 +10,8 @@ What differs from asyncua 2.1, and why
 - A session's answer is checked for what asyncua takes for granted: that it is signed, that its endpoints are those that
   the choice was made by, that there is a way to log in; and what is wrong is said in words.
 - Of several ways to log in the best one is taken, not the first.
+- A server that refuses to open a channel may say so with a service fault (node-opcua does). asyncua takes it for the
+  response, fails an assertion, and the reason is gone.
 """
 
 from __future__ import annotations
@@ -100,6 +102,20 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
         self.application_uri = own.uri
         self.offer = offer
 
+    async def connect_socket(self) -> None:
+        """Connects, and looks at each answer to opening a channel before asyncua does."""
+        await super().connect_socket()
+        protocol = self.uaclient.protocol
+        take = protocol._process_received_message  # noqa: SLF001 - nothing public comes before the answer is taken
+
+        def look_and_take(message: Any) -> None:  # noqa: ANN401
+            if isinstance(message, ua.Message) and isinstance(message.SecurityHeader(), ua.AsymmetricAlgorithmHeader):
+                # What it raises ends whatever waits for an answer.
+                protocol.check_answer(message.body(), " to opening a channel")
+            take(message)
+
+        protocol._process_received_message = look_and_take  # noqa: SLF001
+
     async def send_hello(self) -> None:
         """Greets the server, and heeds what it says about sizes."""
         ack = await self.uaclient.send_hello(self.server_url.geturl(), self.max_messagesize, self.max_chunkcount)
@@ -123,7 +139,10 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
 
     async def open_secure_channel(self, renew: bool = False) -> None:
         """Opens or renews the channel."""
-        await super().open_secure_channel(renew)
+        try:
+            await super().open_secure_channel(renew)
+        except AssertionError:
+            raise Unusable("the server's answer to opening a channel cannot be understood") from None
         channel = self.uaclient.protocol._connection  # noqa: SLF001
         token = channel.next_security_token if renew else channel.security_token
         token.CreatedAt = datetime.now(UTC)

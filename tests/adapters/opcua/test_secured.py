@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from asyncua import ua
+from asyncua.server.uaprocessor import UaProcessor
+from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.base import NOWHERE, Site
 from adapters.opcua import PROTOCOL
@@ -391,6 +393,35 @@ async def test_a_server_that_hangs_up_on_an_unknown_gateway_is_told(plc: Secured
         said = await refusal(here, wire.port)
     assert "connecting: the connection was closed" in said
     assert "A server that does not trust this gateway may hang up like this: its certificate is" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "says"),
+    [
+        (ua.ServiceFault(), "BadSecurityChecksFailed; trust this gateway's certificate at the server; it is "),
+        (ua.CloseSessionResponse(), "the server's answer to opening a channel cannot be understood"),
+    ],
+    ids=["a fault", "another answer"],
+)
+async def test_a_channel_that_is_refused_in_words_is_told(
+    answer: Any, says: str, plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """node-opcua refuses a gateway that it does not trust like this."""
+    answer.ResponseHeader.ServiceResult = ua.StatusCode(ua.StatusCodes.BadSecurityChecksFailed)
+    opened = UaProcessor.open_secure_channel
+
+    def refused(self: UaProcessor, header: Any, sequence: Any, body: Any) -> None:
+        if header.SecurityPolicyURI.endswith("#None"):
+            opened(self, header, sequence, body)
+            return
+        request = struct_from_binary(ua.OpenSecureChannelRequest, body)
+        self._connection.select_policy(
+            header.SecurityPolicyURI, header.SenderCertificate, request.Parameters.SecurityMode
+        )
+        self.send_response(request.RequestHeader.RequestHandle, sequence, answer, ua.MessageType.SecureOpen)
+
+    monkeypatch.setattr(UaProcessor, "open_secure_channel", refused)
+    assert says in await refusal(here, plc.port)
 
 
 # ---- what is on offer
