@@ -21,14 +21,27 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, runtime_checkable
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeAlias, runtime_checkable
 from typing import Protocol as TypingProtocol
 
 from gateway.batch import Batch, Kind, Reading, Value
 from gateway.config.models import DeviceSettings
 from gateway.metrics import Metrics
 
-__all__ = ["Adapter", "Context", "Emit", "Explorer", "Node", "PointSpec", "Protocol", "Writer"]
+__all__ = [
+    "NOWHERE",
+    "Adapter",
+    "Context",
+    "Emit",
+    "Explore",
+    "Explorer",
+    "Node",
+    "PointSpec",
+    "Protocol",
+    "Site",
+    "Writer",
+]
 
 Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
 
@@ -43,6 +56,23 @@ class PointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """What all devices of one gateway have in common.
+
+    Attributes:
+        gateway: the gateway's id.
+        pki: folder of its certificates, and of those that it trusts; None where it has none.
+    """
+
+    gateway: str = "tidegate"
+    pki: Path | None = None
+
+
+NOWHERE: Final = Site()
+"""The site of a device that is looked at without a gateway: it has no certificates."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an adapter is given besides its settings.
 
@@ -53,6 +83,7 @@ class Context:
         live: called with True once readings flow, and again after each change; the adapter's own word on its state.
         facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it. What is
             a function there is called when somebody asks.
+        site: what it has in common with the gateway's other devices.
     """
 
     points: Sequence[int]
@@ -60,6 +91,7 @@ class Context:
     now_ns: Callable[[], int] = time.time_ns
     live: Callable[[bool], None] = lambda _up: None
     facts: dict[str, Any] = field(default_factory=dict)
+    site: Site = NOWHERE
 
 
 class Adapter(TypingProtocol):
@@ -144,6 +176,13 @@ class Explorer(TypingProtocol):
         """
 
 
+class Explore(TypingProtocol):
+    """Opens a connection to look at a device with."""
+
+    def __call__(self, settings: Any, site: Site = ..., /) -> AbstractAsyncContextManager[Explorer]:  # noqa: ANN401
+        """The connection; entering it raises `SourceLost` where the device cannot be reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """What a protocol's folder offers. Importing the folder must not import the protocol's library: `create` does.
@@ -155,11 +194,11 @@ class Protocol:
         points: the device's points, in the order of `Context.points`.
         plan: lines for `tidegate check`: what will be asked of the device, and how often.
         create: makes the adapter; imports the protocol's library.
+        explore: opens a connection to look at a device with, from its settings and the site; entering it raises
+            `SourceLost` where the device cannot be reached. None where the protocol does not offer that.
         check_together: mistakes between several devices of the protocol, as (place in the list, key path below the
             device, what to do). None where there are none to be made.
         plan_together: lines for `tidegate check` about what several devices share. None where they share nothing.
-        explore: opens a connection to look at a device with, from its settings; entering it raises `SourceLost` where
-            the device cannot be reached. None where the protocol does not offer that.
     """
 
     name: str
@@ -168,6 +207,6 @@ class Protocol:
     points: Callable[[Any], list[PointSpec]]
     plan: Callable[[Any], list[str]]
     create: Callable[[Any, Context], Adapter]
-    explore: Callable[[Any], AbstractAsyncContextManager[Explorer]] | None = None
+    explore: Explore | None = None
     check_together: Callable[[Sequence[Any]], list[tuple[int, str, str]]] | None = None
     plan_together: Callable[[Sequence[Any]], list[str]] | None = None

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from adapters.base import Site
 from gateway import __version__, logs
 from gateway.commands import Commands
 from gateway.config.models import Config, DeviceSettings
@@ -140,7 +141,7 @@ class Gateway:
             )
             audit = spool.audit(max_rows=config.commands.audit_rows)
             commanding = self._commanding(crew, fleet, outlet, policy, audit)
-            explorers = Explorers()
+            explorers = Explorers(Site(config.gateway.id, config.pki_dir))
             desk = ConfigDesk(
                 self._file,
                 running=Running(config, fleet=fleet, outlet=outlet, spool=spool),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gateway.cli_pki import pki
 from gateway.cli_probe import probe
 from gateway.cli_types import FiniteRange
 from gateway.errors import ConfigError, TidegateError
@@ -339,6 +340,9 @@ def audit(config: Path, limit: int, *, as_json: bool) -> None:
 
     entries = read_audit(Path(load(config).database.path), limit=limit)
     _print(audit_json(entries) if as_json else audit_text(entries))
+
+
+cli.add_command(pki)
 
 
 @cli.command()

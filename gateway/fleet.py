@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapters.base import Site
 from adapters.registry import protocol
 from gateway.commands import Target
 from gateway.config.models import Config, DeviceSettings
@@ -182,6 +183,7 @@ class Fleet:
             crew=self._crew,
             metrics=self._metrics,
             now_ns=self._now_ns,
+            site=Site(config.gateway.id, config.pki_dir),
         )
 
     def _chain(self, config: Config, device: DeviceSettings, points: list[int]) -> Chain:

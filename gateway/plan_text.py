@@ -31,6 +31,8 @@ def plan_text(config: Config) -> str:
         *_entry("Uplink", _uplink(config)),
         *_entry("Control", [f"socket {config.socket_path}"]),
     ]
+    if any(getattr(device, "is_secured", False) for device in config.devices):
+        lines += _entry("Pki", [f"certificates in {config.pki_dir}; `tidegate pki list` shows them"])
     if config.filters:
         wasm = config.wasm
         limits = f"each instance: at most {_size(wasm.memory_bytes)} of memory, {wasm.batch_ms} ms for one batch"

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adapters.base import Adapter, Context, Writer
+from adapters.base import Adapter, Context, Site, Writer
 from adapters.registry import protocol
 from gateway.batch import Reading, Value
 from gateway.commands import Target
@@ -38,6 +38,7 @@ class Source:
         crew: runs its task.
         metrics: for the adapter.
         now_ns: UTC nanoseconds since 1970.
+        site: what it has in common with the gateway's other devices.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class Source:
         crew: Crew,
         metrics: Metrics,
         now_ns: Callable[[], int],
+        site: Site,
     ) -> None:
         self.settings = settings
         self.points = points
@@ -64,6 +66,7 @@ class Source:
             now_ns=now_ns,
             live=crew.state_of(self.component, up="reading", down="none of its tags can be read"),
             facts=self.facts,
+            site=site,
         )
         self._adapter: Adapter | None = None
         self._task: Task | None = None

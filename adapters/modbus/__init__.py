@@ -33,7 +33,7 @@ from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from adapters.base import Adapter, Context, Explorer, Protocol
+from adapters.base import NOWHERE, Adapter, Context, Explorer, Protocol, Site
 from adapters.modbus.endpoint import check_together
 from adapters.modbus.items import check, points
 from adapters.modbus.report import plan, plan_together
@@ -48,7 +48,7 @@ def _create(settings: ModbusSettings, context: Context) -> Adapter:
     return ModbusAdapter(settings, context)
 
 
-def _explore(settings: ModbusSettings) -> AbstractAsyncContextManager[Explorer]:
+def _explore(settings: ModbusSettings, _site: Site = NOWHERE, /) -> AbstractAsyncContextManager[Explorer]:
     from adapters.modbus.explore import explore
 
     return explore(settings)

@@ -5,20 +5,23 @@ Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (
     settings, nodes, plan              what may be configured, and what it comes to
     wire, values, message, decode      the standard's binary encoding, read whole: notification in, batch out
     sequence                           arithmetic of message numbers
+    endpoints                          which endpoint and which log-in to take of those on offer
+    pki/                               certificates: this gateway's own, the servers', and whom it trusts
+    client, secure                     asyncua's client made fit for secured sessions; what comes before one
     session, items, failures           what is asked of a server, through asyncua
     publish, adapter                   the life of one session
     ask, read, browse                  services that look at a server, in requests that it takes
     targets, variables, explore        a person's look at its tree, over a connection of its own
     coerce, write                      a value for a tag: what fits (pure), and the write with its read-back
 
-The files of the first three lines, and `coerce`, are pure and do not know asyncua.
+The files of the first four lines, and `coerce`, are pure and do not know asyncua.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from adapters.base import Adapter, Context, Explorer, Protocol
+from adapters.base import NOWHERE, Adapter, Context, Explorer, Protocol, Site
 from adapters.opcua.plan import plan, points
 from adapters.opcua.settings import OpcuaSettings, check
 
@@ -32,10 +35,10 @@ def _create(settings: OpcuaSettings, context: Context) -> Adapter:
     return OpcuaAdapter(settings, context)
 
 
-def _explore(settings: OpcuaSettings) -> AbstractAsyncContextManager[Explorer]:
+def _explore(settings: OpcuaSettings, site: Site = NOWHERE, /) -> AbstractAsyncContextManager[Explorer]:
     from adapters.opcua.explore import explore
 
-    return explore(settings)
+    return explore(settings, site)
 
 
 PROTOCOL = Protocol(

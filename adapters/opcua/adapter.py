@@ -58,10 +58,11 @@ class OpcuaAdapter:
         Raises:
             SourceLost: the server cannot be reached, refused us, went silent or went away.
         """
-        session = Session(self._settings)
+        session = Session(self._settings, self._context.site)
         reader = _Reader(self._settings, self._context, self._items, emit)
         try:
             await session.open()
+            self._context.facts["security"] = session.security
             limits = await session.limits()
             self._writer = TagWriter(session, self._settings, self._nodes, self._items, self._context.now_ns)
             subscribed = await session.subscribe()

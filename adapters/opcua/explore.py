@@ -20,7 +20,7 @@ from typing import Final
 
 from asyncua import ua
 
-from adapters.base import Node
+from adapters.base import NOWHERE, Node, Site
 from adapters.opcua.browse import Found, browse
 from adapters.opcua.failures import status_name
 from adapters.opcua.items import node_id
@@ -54,16 +54,17 @@ _NOTHING: Final = Look("", "", writable=False)
 
 
 @asynccontextmanager
-async def explore(settings: OpcuaSettings) -> AsyncIterator[OpcuaExplorer]:
+async def explore(settings: OpcuaSettings, site: Site = NOWHERE) -> AsyncIterator[OpcuaExplorer]:
     """A connection to look at a server with.
 
     Args:
         settings: the device, checked; its tags matter to `read` only.
+        site: where the certificates are, for a device that is secured.
 
     Raises:
         SourceLost: the server cannot be reached or does not let us in.
     """
-    session = Session(settings)
+    session = Session(settings, site)
     try:
         await session.open()
         limits = await session.limits()

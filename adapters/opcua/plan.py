@@ -10,7 +10,7 @@ from adapters.base import PointSpec
 from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, split_url
 from gateway.config.words import many
 
-__all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points"]
+__all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points", "security_words"]
 
 ITEMS_PER_REQUEST: Final = 1_000
 """Monitored items asked for in one request, where the server does not set a lower limit."""
@@ -32,20 +32,37 @@ def points(settings: OpcuaSettings) -> list[PointSpec]:
     return [PointSpec(tag.name, tag.unit, KINDS[tag.kind] if tag.kind else None) for tag in settings.tags]
 
 
+def security_words(security: str | None, mode: str) -> str:
+    """How a connection is secured, in words.
+
+    Args:
+        security: the policy's name; None or "None" where there is none.
+        mode: Sign or SignAndEncrypt.
+    """
+    if security in (None, "None"):
+        return "not encrypted"
+    by = "the strongest policy on offer" if security == "auto" else security
+    return f"signed and encrypted by {by}" if mode == "SignAndEncrypt" else f"signed by {by}, not encrypted"
+
+
 def plan(settings: OpcuaSettings) -> list[str]:
     """Lines for `tidegate check`: what will be asked of the device, and how often."""
     who = f"as user {settings.username!r}" if settings.username else "anonymously"
+    if settings.user_cert_file:
+        who = f"as the user of {settings.user_cert_file}"
+    secured = security_words(settings.security, settings.security_mode)
     samples = math.ceil(settings.publishing_interval_ms / settings.sampling_ms)
     requests = math.ceil(len(settings.tags) / ITEMS_PER_REQUEST)
     kept = many(settings.queue_size, "reading")
     lines = [
-        f"one session at {endpoint(settings)}, {who}, not encrypted",
+        f"one session at {endpoint(settings)}, {who}, {secured}",
         f"changes sent every {settings.publishing_interval_ms:g} ms",
         f"variables sampled every {settings.sampling_ms:g} ms, up to {kept} of each kept there",
         f"{many(len(settings.tags), 'tag')}, asked for in {many(requests, 'request')} of at most {ITEMS_PER_REQUEST}",
         f"lost after {2 * settings.timeout_s:g} s without a sign of life",
         f"tags that are refused are asked for again every {settings.retry_refused_s:g} s",
     ]
+    lines += _security_notes(settings)
     if settings.queue_size < samples:
         lines.append(
             f"note: {samples} samples are taken between two sendings, but only {settings.queue_size} of them "
@@ -56,3 +73,19 @@ def plan(settings: OpcuaSettings) -> list[str]:
         are = "is" if len(twice) == 1 else "are"
         lines.append(f"note: {many(len(twice), 'node')} {are} read by more than one tag, such as {twice[0]}")
     return lines
+
+
+def _security_notes(settings: OpcuaSettings) -> list[str]:
+    notes = []
+    if settings.security is None:
+        notes.append(
+            'note: anybody on the network can read and change what is sent; set security = "auto" where the server '
+            'can do that, or security = "None" where this is meant'
+        )
+    if not settings.is_secured and settings.password is not None:
+        notes.append(
+            "note: whoever answers at this address is told the password: without security nobody checks who that is"
+        )
+    if settings.ignore_checks and settings.is_secured:
+        notes.append(f"note: the server's certificate need not pass: {', '.join(settings.ignore_checks)}")
+    return notes

@@ -16,14 +16,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from asyncua import Client, ua
+from asyncua import ua
 from asyncua.client.ua_client import UASocketProtocol, UASocketState
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
+from adapters.base import NOWHERE, Site
+from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.message import Message, read_message, read_publish_result
-from adapters.opcua.plan import endpoint
+from adapters.opcua.pki.own import Own
+from adapters.opcua.plan import endpoint, security_words
+from adapters.opcua.secure import Upkeep, load_login, notice_cancellation, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
 from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
@@ -71,12 +75,20 @@ class Subscribed(NamedTuple):
 
 
 class Session:
-    """A session; `open` it, and `close` it whatever happens."""
+    """A session; `open` it, and `close` it whatever happens.
 
-    def __init__(self, settings: OpcuaSettings) -> None:
+    Args:
+        settings: the device, checked.
+        site: where the certificates are, for a device that is secured.
+    """
+
+    def __init__(self, settings: OpcuaSettings, site: Site = NOWHERE) -> None:
         self._settings = settings
+        self._site = site
+        self._own: Own | None = None
+        self._upkeep = Upkeep(site)
         self._who = f"OPC UA device {settings.name!r} at {endpoint(settings)}"
-        self._client = Client(endpoint(settings), timeout=settings.timeout_s, auto_reconnect=False)
+        self._client = SecureClient(endpoint(settings), timeout_s=settings.timeout_s)
         self._client.name = "Tidegate"
         self._client.description = f"Tidegate, device {settings.name}"
         self._client.application_uri = "urn:tidegate:gateway"
@@ -92,28 +104,20 @@ class Session:
             SourceLost: the server cannot be reached or does not let us in.
         """
         client = self._client
-        with self._asking("connecting"):
+        with self._asking("preparing a secured connection"):
+            login = await load_login(self._settings)
+            if self._settings.is_secured:
+                self._own = await secure(client, endpoint(self._settings), self._settings, self._site)
+        with self._opening("connecting"):
             await client.connect_socket()
-            _notice_cancellation()
+            notice_cancellation()
             await client.send_hello()
             await client.open_secure_channel()
-        with self._asking("opening a session"):
+        with self._opening("opening a session"):
             await client.create_session()
             self._opened = True
-            self._refuse_what_cannot_be_encrypted()
-            await client.activate_session(username=self._settings.username, password=self._settings.password)
+            await client.log_in(login)
         self._plan_renewal()
-
-    def _refuse_what_cannot_be_encrypted(self) -> None:
-        """Asyncua fails with a riddle where a password has to be encrypted and the server sent no certificate."""
-        if not self._settings.username:
-            return
-        policy = self._client.server_policy(ua.UserTokenType.UserName)
-        plain = self._client.security_policy.URI
-        if policy.SecurityPolicyUri not in (None, "", plain) and not self._client.security_policy.peer_certificate:
-            raise self.lost(
-                "logging in", "the server wants the password encrypted but sends no certificate to encrypt it with"
-            )
 
     async def close(self) -> None:
         """Says goodbye where the server listens, and closes the socket in any case. Never raises a failure."""
@@ -179,6 +183,8 @@ class Session:
         parameters.SubscriptionId = subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         parameters.ItemsToCreate = list(items)
+        if len(items) > 1 and not self._client.takes(parameters):
+            return None
         with self._asking(f"subscribing to {many(len(items), 'tag')}"):
             try:
                 results: list[ua.MonitoredItemCreateResult] = await self._client.uaclient.create_monitored_items(
@@ -241,6 +247,8 @@ class Session:
 
     async def stay_alive(self) -> None:
         """Asks the server for its state, so that it keeps the session, and renews the secure channel when due."""
+        if self._own is not None:
+            await self._upkeep.look()
         with self._asking("asking for a sign of life"):
             await self._client.uaclient.read_attributes(
                 [ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)], ua.AttributeIds.Value
@@ -256,9 +264,17 @@ class Session:
         Raises:
             one of `failures.FAILURES`: the caller knows what was tried, and whether the session is lost by it.
         """
+        if not self._client.takes(request):
+            raise ua.uaerrors.BadRequestTooLarge
         body = await self._send(request)
         _check_header(body)
         return bytes(body)
+
+    @property
+    def security(self) -> str:
+        """How the channel is secured, in words."""
+        offer = self._client.offer
+        return security_words(None, "") if offer is None else security_words(offer.policy, offer.mode)
 
     @property
     def connected(self) -> bool:
@@ -291,6 +307,13 @@ class Session:
         return await protocol.send_request(request, timeout_s)
 
     @contextmanager
+    def _opening(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            raise self.lost(doing, why_not_opened(error, self._own)) from error
+
+    @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:
         try:
             yield
@@ -302,10 +325,3 @@ def _check_header(body: Buffer) -> None:
     """Reads a response's type and header, and leaves the buffer behind them."""
     nodeid_from_binary(body)
     struct_from_binary(ua.ResponseHeader, body).ServiceResult.check()
-
-
-def _notice_cancellation() -> None:
-    """Python 3.11's `asyncio.wait_for`, under asyncua's connecting, can swallow a cancellation that comes late."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

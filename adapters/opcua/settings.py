@@ -1,7 +1,8 @@
 """What a configuration may say about an OPC UA device, and which mistakes its model cannot express.
 
-Anonymous and user-name log-ins on an unencrypted endpoint are what can be said today. Security policies will be a
-section of their own beside `username`; no key here has to change for it.
+Security is chosen, never guessed: without the key `security` the connection is not secured, as it always was, and
+`tidegate check` says so; the value "None" says that this is meant. "auto" takes the strongest that the server
+offers, and never none.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from msgspec import Meta, field
 from adapters.opcua.nodes import parse_node
 from gateway.batch import Kind
 from gateway.config.models import DeviceSettings, TagSettings
+from gateway.errors import TidegateError
 
 __all__ = ["DEFAULT_PORT", "KINDS", "OpcuaSettings", "OpcuaTag", "check", "split_url"]
 
@@ -22,6 +24,9 @@ DEFAULT_PORT: Final = 4840
 
 KINDS: Final = {kind.name.lower(): kind for kind in Kind}
 """Names of the kinds a tag may be declared to have."""
+
+Security = Literal["auto", "None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "Aes256_Sha256_RsaPss"]
+IgnorableCheck = Literal["expired", "not_yet_valid", "host_name", "application_uri", "key_usage", "weak"]
 
 _Milliseconds = Annotated[float, Meta(ge=1, le=3_600_000)]
 
@@ -56,6 +61,31 @@ class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
     ]
     username: Annotated[str | None, Meta(description="User name at the server. Default: anonymous.")] = None
     password: Annotated[str | None, Meta(description="Password; better given as password_file.")] = None
+    user_cert_file: Annotated[
+        str | None, Meta(description="Certificate of the user, in place of a user name, PEM or DER.")
+    ] = None
+    user_key_file: Annotated[str | None, Meta(description="The user certificate's key, PEM or DER.")] = None
+    user_key_password: Annotated[
+        str | None, Meta(description="Password of that key, where it has one; better given as user_key_password_file.")
+    ] = None
+    security: Annotated[
+        Security | None,
+        Meta(
+            description="The security policy. auto: the strongest that the server offers. None: neither encrypted nor "
+            "signed, on purpose. Default: the same, and `tidegate check` warns of it."
+        ),
+    ] = None
+    security_mode: Annotated[
+        Literal["SignAndEncrypt", "Sign"],
+        Meta(description="Whether a secured connection is encrypted, or only protected against changes."),
+    ] = "SignAndEncrypt"
+    ignore_checks: Annotated[
+        list[IgnorableCheck],
+        Meta(
+            description="Checks of the server's certificate that it need not pass, by the names that errors give them. "
+            "It must be trusted in any case."
+        ),
+    ] = field(default_factory=list)
     publishing_interval_ms: Annotated[
         _Milliseconds, Meta(description="How often the server sends what has changed, in milliseconds.")
     ] = 100.0
@@ -86,6 +116,11 @@ class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
         Meta(ge=0.1, le=86_400, description="Pause until tags that the server refused are asked for again, seconds."),
     ] = 60.0
     tags: Annotated[list[OpcuaTag], Meta(description="The variables to read.")] = field(default_factory=list)
+
+    @property
+    def is_secured(self) -> bool:
+        """Whether the connection is to be signed at least."""
+        return self.security not in (None, "None")
 
     @property
     def sampling_ms(self) -> float:
@@ -124,6 +159,10 @@ def check(settings: OpcuaSettings) -> list[tuple[str, str]]:
         problems.append(("url", str(error)))
     if settings.password is not None and settings.username is None:
         problems.append(("password", "is given without a username; add username, or leave the password out"))
+    problems += _login_problems(settings)
+    if settings.ignore_checks and not settings.is_secured:
+        what = "has no effect without security: nobody shows a certificate then; set security, or leave this out"
+        problems.append(("ignore_checks", what))
     first_use: dict[str, int] = {}
     for index, tag in enumerate(settings.tags):
         earlier = first_use.setdefault(tag.name, index)
@@ -136,3 +175,27 @@ def check(settings: OpcuaSettings) -> list[tuple[str, str]]:
         except ValueError as error:
             problems.append((f"tags[{index}].node", str(error)))
     return problems
+
+
+def _login_problems(settings: OpcuaSettings) -> list[tuple[str, str]]:
+    """What is wrong with a user certificate; reads its files."""
+    certificate, key = settings.user_cert_file, settings.user_key_file
+    if certificate is None and key is None:
+        if settings.user_key_password is not None:
+            return [("user_key_password", "is given without a key; add user_cert_file and user_key_file")]
+        return []
+    if certificate is None or key is None:
+        missing, other = (
+            ("user_cert_file", "user_key_file") if certificate is None else ("user_key_file", "user_cert_file")
+        )
+        return [(missing, f"this key is missing; it goes with {other}")]
+    if settings.username is not None:
+        return [("username", "a user certificate is given as well; log in by one of the two")]
+    # Here, so that settings without certificates need not load OpenSSL.
+    from adapters.opcua.pki.user import read_user
+
+    try:
+        read_user(certificate, key, settings.user_key_password)
+    except TidegateError as error:
+        return [("user_cert_file", str(error))]
+    return []

@@ -115,6 +115,17 @@ async def test_opcua_device_from_nothing_to_the_draft(size, language):
         assert asked[0][0]["url"] == "opc.tcp://10.0.0.1:4840"
 
 
+async def test_security_is_chosen_before_the_server_is_asked():
+    async with rig() as tui:
+        await tui.press("2", "a", "enter", "tab")
+        await tui.type("opc.tcp://10.0.0.1:4840")
+        await tui.press("tab", "right", "right", "tab", "right", "tab", "tab", "tab", "enter")
+        asked, _ = tui.backend.called("browse")[0]
+        assert (asked["security"], asked["security_mode"]) == ("Aes256_Sha256_RsaPss", "Sign")
+        await tui.press("ctrl+s")
+        assert tui.session.draft.device("opcua-1")["security"] == "Aes256_Sha256_RsaPss"
+
+
 async def test_search_shows_what_was_found_and_an_empty_one_the_tree_again():
     async with rig() as tui:
         await tui.press("2", "enter", "tab", "enter")

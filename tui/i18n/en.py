@@ -118,6 +118,8 @@ WORDS: Final = {
     "field.user": "User",
     "field.username": "User",
     "field.password": "Password",
+    "field.security": "Security",
+    "field.security_mode": "Mode",
     "field.password_file": "Password file",
     "field.search": "Search",
     "field.filter": "Filter",
@@ -170,6 +172,8 @@ WORDS: Final = {
     "opcua.tree": "Variables",
     "opcua.tags": "Ticked tags",
     "opcua.connect_first": "Fill in the server and press Enter to connect.",
+    "opcua.unsecured": "(none)",
+    "opcua.encrypted": "SignAndEncrypt",
     "opcua.none": "Tick variables above with the space bar.",
     "opcua.connecting": "Connecting to {url} ...",
     "opcua.connected": "Connected. Enter opens, space ticks, / searches.",
@@ -236,7 +240,9 @@ WORDS: Final = {
         "An OPC UA device\n\n"
         "Fill in the server and press Enter. In the tree Enter or the right arrow opens a folder, the left "
         "arrow closes it, the space bar ticks a variable. / goes to the search. Tab goes to the ticked tags: "
-        "Enter edits name and unit, d takes a tag out. Ctrl+S puts the device into the draft, Escape goes back."
+        "Enter edits name and unit, d takes a tag out. Ctrl+S puts the device into the draft, Escape goes back.\n\n"
+        "Security: auto takes the strongest policy that the server offers. Server and gateway must trust each other's "
+        "certificate then: the message says which command does it here."
     ),
     "help.modbus": (
         "A Modbus device\n\n"

@@ -120,6 +120,8 @@ WORDS: Final = {
     "field.user": "用户",
     "field.username": "用户",
     "field.password": "密码",
+    "field.security": "安全策略",
+    "field.security_mode": "模式",
     "field.password_file": "密码文件",
     "field.search": "搜索",
     "field.filter": "筛选",
@@ -170,6 +172,8 @@ WORDS: Final = {
     "opcua.tree": "变量",
     "opcua.tags": "已勾选的点",
     "opcua.connect_first": "填写服务器地址，按回车连接。",
+    "opcua.unsecured": "（无）",
+    "opcua.encrypted": "SignAndEncrypt",
     "opcua.none": "在上方用空格键勾选变量。",
     "opcua.connecting": "正在连接 {url} ...",
     "opcua.connected": "已连接。回车展开，空格勾选，/ 搜索。",
@@ -229,7 +233,9 @@ WORDS: Final = {
     "help.opcua": (
         "OPC UA 设备\n\n"
         "填写服务器地址并按回车。在节点树中，回车或右箭头展开，左箭头收起，空格勾选变量，/ 搜索。Tab "
-        "到已勾选的点：回车编辑名称和单位，d 移除。Ctrl+S 存入草稿，Esc 返回。"
+        "到已勾选的点：回车编辑名称和单位，d 移除。Ctrl+S 存入草稿，Esc 返回。\n\n"
+        "安全策略：auto 选用服务器提供的最强策略。此时服务器与网关必须互相信任对方的证书："
+        "提示信息会给出本机要执行的命令。"
     ),
     "help.modbus": (
         "Modbus 设备\n\n"

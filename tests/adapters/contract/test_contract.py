@@ -37,6 +37,7 @@ async def shared_site(request: pytest.FixtureRequest) -> AsyncIterator[Site]:
         yield site
     finally:
         await site.stop()
+        site.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -66,7 +67,7 @@ class Crew:
         self.gate = asyncio.Event()
         self.gate.set()
         points = [POINTS[spec.tag] for spec in site.protocol.points(settings)]
-        self.context = Context(points=points, metrics=self.metrics, live=self.lives.append)
+        self.context = Context(points=points, metrics=self.metrics, live=self.lives.append, site=site.house)
         self.adapter: Adapter = site.protocol.create(settings, self.context)
 
     async def emit(self, batch: Batch) -> None:
@@ -206,7 +207,7 @@ async def test_a_slow_line_is_only_slow(site: Site, line: BadLine) -> None:
     crew = Crew(site, site.settings(line.port))
     async with crew.supervised():
         await crew.flows()
-        assert line.carried == 1
+        assert line.carried == site.connections_per_run
 
 
 async def test_wrong_answers_harm_nothing_that_comes_after(site: Site, line: BadLine) -> None:

@@ -11,7 +11,7 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 
-from adapters.base import Adapter, Context
+from adapters.base import NOWHERE, Adapter, Context
 from adapters.opcua import PROTOCOL
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.batch import Batch, Reading
@@ -192,14 +192,18 @@ class Rig:
     """An adapter on a server, and what it emitted."""
 
     def __init__(self, port: int, nodes: dict[str, str], **settings: Any) -> None:
-        kinds = settings.pop("kinds", {})
+        kinds, site = settings.pop("kinds", {}), settings.pop("site", NOWHERE)
         tags = [OpcuaTag(name=name, node=node, kind=kinds.get(name)) for name, node in nodes.items()]
         settings = {"publishing_interval_ms": 20.0, "timeout_s": 5.0, **settings}
         self.settings = OpcuaSettings(name="press", url=f"opc.tcp://127.0.0.1:{port}", tags=tags, **settings)
         self.metrics = Metrics()
         self.lives: list[bool] = []
         self.context = Context(
-            points=range(101, 101 + len(tags)), metrics=self.metrics, now_ns=lambda: NOW_NS, live=self.lives.append
+            points=range(101, 101 + len(tags)),
+            metrics=self.metrics,
+            now_ns=lambda: NOW_NS,
+            live=self.lives.append,
+            site=site,
         )
         self.numbers = dict(zip(nodes, range(101, 101 + len(tags)), strict=True))
         self.batches: list[Batch] = []
