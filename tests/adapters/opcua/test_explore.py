@@ -239,7 +239,7 @@ async def test_a_node_that_does_not_exist(plant: Plc) -> None:
         for node, says in (
             ("ns=2;s=Nobody", "listing what is below ns=2;s=Nobody: the server answered BadNodeIdInvalid"),
             ("Nobody", "'Nobody' is not a node id"),
-            ("nsu=urn:nobody;s=x", "no such namespace"),
+            ("nsu=urn:nobody;s=x", "does not know the namespace urn:nobody; browse from Objects"),
         ):
             with pytest.raises(TidegateError, match=says) as refusal:
                 await explorer.browse(node)
