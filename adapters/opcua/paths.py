@@ -19,7 +19,7 @@ from adapters.opcua.nodes import NodeAddress, parse_node
 
 __all__ = ["BrowsePath", "Place", "Step", "parse_path", "parse_place", "path_text"]
 
-_STEP: Final = re.compile(r"/(?:(?P<index>[0-9]{1,5}):|nsu=(?P<uri>[^;]+);)?(?P<name>(?:&.|[^&/])+)", re.DOTALL)
+_STEP: Final = re.compile(r"/(?:(?P<index>[0-9]{1,5}):|nsu=(?P<uri>[^;]+);)?+(?P<name>(?:&.|[^&/])+)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"&(.)", re.DOTALL)
 _LIKE_A_NAMESPACE: Final = re.compile(r"[0-9]{1,5}:|nsu=")
 _TO_ESCAPE: Final = re.compile(r"[&/]")

@@ -128,6 +128,7 @@ def _browse_path(path: BrowsePath, namespaces: Sequence[str]) -> ua.BrowsePath |
             return None
         element = ua.RelativePathElement()
         element.ReferenceTypeId = _HIERARCHICAL
+        element.IsInverse = False
         element.IncludeSubtypes = True
         element.TargetName = ua.QualifiedName(
             step.name, step.namespace if step.uri is None else namespaces.index(step.uri)

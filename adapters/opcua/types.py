@@ -128,9 +128,7 @@ class Teacher:
             for key, node in waiting.items():
                 definition = definitions[key]
                 if not isinstance(definition, ua.StructureDefinition):
-                    self._built_in[key] = await self._climb(node)
-                    if self._built_in[key] is None:
-                        learn_standard(node, self._types)
+                    self._built_in[key] = await self._undescribed(node)
             below = {key_of(one): one for one in fields}
             unread = {key: node for key, node in below.items() if not self._is_known(key) and key not in waiting}
             for key, definition in definitions.items():
@@ -155,6 +153,18 @@ class Teacher:
             encoding = next((one.node for one in found if one.browse_name == _BINARY), None)
         if encoding is not None:
             self._types.encodings[key_of(encoding)] = key
+
+    async def _undescribed(self, node: ua.NodeId) -> int | None:
+        """What a data type without a description is sent as; None where it is a structure, known or not."""
+        number = await self._climb(node)
+        if number != _STRUCTURE:
+            return number
+        learn_standard(node, self._types)
+        if key_of(node) in self._types.layouts:
+            return None
+        (answer,) = await read(self._session, [(node, ua.AttributeIds.IsAbstract)], doing="learning a type")
+        # Of an abstract one there are only subtypes, each of which says itself what it is.
+        return _STRUCTURE if attribute(answer) is True else None
 
     async def _climb(self, node: ua.NodeId) -> int | None:
         """The built-in type that a data type is a kind of; None where it is none."""
