@@ -115,4 +115,4 @@ def desk_routes(
 
 def _without_tags(device: DeviceSettings) -> DeviceSettings:
     """The device as far as its tree is concerned: ticking a tag is not to open another connection."""
-    return msgspec.structs.replace(device, tags=[]) if hasattr(device, "tags") else device
+    return msgspec.structs.replace(device, tags=[], tags_file=None) if hasattr(device, "tags") else device

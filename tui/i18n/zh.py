@@ -164,6 +164,7 @@ WORDS: Final = {
     "editor.name_missing": "请先给设备命名。",
     "editor.name_taken": "已有名为 {name} 的设备，请换一个名称。",
     "editor.tag_taken": "已有名为 {name} 的点，请换一个名称。",
+    "editor.tags_file": "另有 {file} 中的点，请在该文件中编辑",
     "editor.leave": "不把更改存入草稿就离开吗？",
     "editor.kept": "{name} 已存入草稿。在“5 审核”中查看并应用。",
     "editor.kept_wrong": "{name} 已存入草稿，但还不能应用（{n} 个问题，见“5 审核”）。第一个：",
