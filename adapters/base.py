@@ -18,7 +18,7 @@ A new protocol is one folder that offers a `Protocol`, and one line in `adapters
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias, runtime_checkable
@@ -28,7 +28,19 @@ from gateway.batch import Batch, Kind, Reading, Value
 from gateway.config.models import DeviceSettings
 from gateway.metrics import Metrics
 
-__all__ = ["Adapter", "Context", "Emit", "Explorer", "Node", "PointSpec", "Protocol", "Writer"]
+__all__ = [
+    "Adapter",
+    "Context",
+    "Emit",
+    "Explorer",
+    "Node",
+    "PointSpec",
+    "Protocol",
+    "Survey",
+    "Surveyor",
+    "Variable",
+    "Writer",
+]
 
 Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
 
@@ -140,6 +152,53 @@ class Explorer(TypingProtocol):
 
         Raises:
             SourceLost: the device went away.
+        """
+
+
+class Variable(NamedTuple):
+    """One variable of a device's tree, as a tag would read it.
+
+    Attributes:
+        path: the names from the root to it, joined by slashes.
+        keys: the keys of a tag that reads it, but for its name, as a file of tags has them.
+        type: its type of value.
+        writable: whether this user may write it.
+    """
+
+    path: str
+    keys: dict[str, str]
+    type: str
+    writable: bool
+
+
+class Survey(NamedTuple):
+    """What is to be listed of a device's tree.
+
+    Attributes:
+        root: id or path of the node to begin with; None is the root.
+        enter: whether what is at a path, and all that is below it, is looked at.
+        wanted: whether the variable at a path is listed.
+        by_uri: name things in the way that survives a change at the device, where there is one.
+        properties: list what only describes other variables as well.
+    """
+
+    root: str | None = None
+    enter: Callable[[str], bool] = lambda _path: True
+    wanted: Callable[[str], bool] = lambda _path: True
+    by_uri: bool = False
+    properties: bool = False
+
+
+@runtime_checkable
+class Surveyor(TypingProtocol):
+    """An explorer that can list whole trees, however large."""
+
+    def survey(self, asked: Survey) -> AsyncIterator[list[Variable]]:
+        """The variables, some at a time, in the device's order.
+
+        Raises:
+            SourceLost: the device went away.
+            TidegateError: there is no such node, or not all could be looked at; the text says which.
         """
 
 

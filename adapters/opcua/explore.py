@@ -20,16 +20,17 @@ from typing import Final
 
 from asyncua import ua
 
-from adapters.base import Node
+from adapters.base import Node, Survey, Variable
 from adapters.opcua.browse import Found, browse
 from adapters.opcua.failures import status_name
 from adapters.opcua.paths import parse_place
 from adapters.opcua.places import Places
 from adapters.opcua.plan import items_of
-from adapters.opcua.read import Attribute, as_readings, attribute, read, refused_value
+from adapters.opcua.read import Attribute, as_readings, attribute, read, refusal, refused_value
 from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.shapes import Shapes
+from adapters.opcua.survey import MOST_NODES, Walk
 from adapters.opcua.targets import OBJECTS, Target, targets
 from adapters.opcua.variables import Look, Variables
 from gateway.batch import Reading
@@ -179,6 +180,32 @@ class OpcuaExplorer:
             value = refused_value(node) if isinstance(node, int) else next(answers)
             readings += zip(names[handle], as_readings(value, handle, items, now_ns=now_ns), strict=True)
         return readings
+
+    async def survey(self, asked: Survey) -> AsyncIterator[list[Variable]]:
+        """All variables from a node on, some at a time; the Server object is left out unless it is the root.
+
+        Args:
+            asked: what is to be listed.
+
+        Raises:
+            SourceLost: the server went away.
+            TidegateError: there is no such node, or the server did not show all of it.
+        """
+        doing = f"listing the variables below {asked.root or _ROOT}"
+        root = await self._find(asked.root, doing)
+        (answer,) = await read(self._session, [(root, ua.AttributeIds.NodeClass)], doing=doing)
+        if code := refusal(answer):
+            raise self._session.refused(doing, f"the server answered {status_name(code)}; browse from Objects")
+        walk = Walk(self._session, self._namespaces, asked)
+        is_variable = attribute(answer) == ua.NodeClass.Variable
+        async for some in walk.variables(root, await self._path_of(root), is_variable=is_variable):
+            yield some
+        if not walk.complete:
+            raise self._session.refused(
+                doing,
+                f"the server did not show all that is there, or there are more than {MOST_NODES} nodes; "
+                "list it in parts",
+            )
 
     async def _find(self, node: str | None, doing: str) -> ua.NodeId:
         if node is None:

@@ -77,6 +77,14 @@ class Teacher:
         await self._learn({key_of(one): one for one in types if isinstance(one, ua.NodeId)})
         await self.learn_encodings(_seen(answers[1::2]))
 
+    async def learn_types(self, nodes: Iterable[ua.NodeId]) -> None:
+        """Learns these data types, as far as they are structures.
+
+        Raises:
+            SourceLost: there was no answer, or none that can be understood.
+        """
+        await self._learn({key_of(node): node for node in nodes})
+
     async def learn_encodings(self, keys: Iterable[NodeKey]) -> bool:
         """Learns the structures that these binary encodings belong to; tells whether any of them is new.
 

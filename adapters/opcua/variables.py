@@ -17,7 +17,7 @@ from adapters.opcua.session import Session
 from adapters.opcua.wire import ARRAY, I32
 from gateway.batch import Reading, is_bad
 
-__all__ = ["Look", "Variables", "may_be_written"]
+__all__ = ["Look", "Variables", "may_be_written", "type_names"]
 
 _LONGEST_TEXT: Final = 64
 _ATTRIBUTES: Final = (
@@ -80,23 +80,32 @@ class Variables:
     async def _name(self, types: Iterable[ua.NodeId]) -> None:
         """Learns the names of these data types."""
         unknown = [*dict.fromkeys(data_type for data_type in types if data_type not in self._type_names)]
-        foreign: list[ua.NodeId] = []
-        for data_type in unknown:
-            known = ua.ObjectIdNames.get(data_type.Identifier) if data_type.NamespaceIndex == 0 else None
-            if known:
-                self._type_names[data_type] = known
-            else:
-                foreign.append(data_type)
-        names = await read(
-            self._session,
-            [(data_type, ua.AttributeIds.BrowseName) for data_type in foreign],
-            doing=f"looking at {len(foreign)} data types",
-        )
-        for data_type, answer in zip(foreign, names, strict=True):
-            name = attribute(answer)
-            self._type_names[data_type] = (
-                name.Name if isinstance(name, ua.QualifiedName) and name.Name else data_type.to_string()
-            )
+        self._type_names |= await type_names(self._session, unknown)
+
+
+async def type_names(session: Session, types: Iterable[ua.NodeId]) -> dict[ua.NodeId, str]:
+    """The names of data types: the standard's by themselves, others as the server tells them.
+
+    Raises:
+        SourceLost: there was no answer, or none that can be understood.
+    """
+    named: dict[ua.NodeId, str] = {}
+    foreign: list[ua.NodeId] = []
+    for data_type in types:
+        known = ua.ObjectIdNames.get(data_type.Identifier) if data_type.NamespaceIndex == 0 else None
+        if known:
+            named[data_type] = known
+        else:
+            foreign.append(data_type)
+    names = await read(
+        session,
+        [(data_type, ua.AttributeIds.BrowseName) for data_type in foreign],
+        doing=f"looking at {len(foreign)} data types",
+    )
+    for data_type, answer in zip(foreign, names, strict=True):
+        name = attribute(answer)
+        named[data_type] = name.Name if isinstance(name, ua.QualifiedName) and name.Name else data_type.to_string()
+    return named
 
 
 def _look(row: Sequence[bytes], type_name: str) -> Look:
