@@ -215,6 +215,7 @@ class Protocol:
         create: makes the adapter; imports the protocol's library.
         explore: opens a connection to look at a device with, from its settings; entering it raises `SourceLost` where
             the device cannot be reached. None where the protocol does not offer that.
+        surveys: whether its explorer is a `Surveyor`: the protocol has names to list.
     """
 
     name: str
@@ -224,3 +225,4 @@ class Protocol:
     plan: Callable[[Any], list[str]]
     create: Callable[[Any, Context], Adapter]
     explore: Callable[[Any], AbstractAsyncContextManager[Explorer]] | None = None
+    surveys: bool = False

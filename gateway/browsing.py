@@ -31,6 +31,8 @@ _COLUMNS: Final = ("name", "node", "unit", "elements", "fields")
 _NOTES: Final = ("#type", "#writable", "#path")
 _NOT_IN_A_NAME: Final = re.compile(r"[/+#\x00-\x1f\x7f]")
 _LONGEST_NAME: Final = 128
+_TIMEOUT_S: Final = 30.0
+"""Longest wait for an answer of a server that nothing else is known of: some send thousands of nodes in one."""
 
 
 class Wanted(NamedTuple):
@@ -58,7 +60,7 @@ def device_at(url: str) -> DeviceSettings:
         TidegateError: it is no address.
     """
     opcua = protocol("opcua")
-    settings = opcua.settings(name="browse", type="opcua", url=url)  # type: ignore[call-arg]
+    settings = opcua.settings(name="browse", type="opcua", url=url, timeout_s=_TIMEOUT_S)  # type: ignore[call-arg]
     for _, what in opcua.check(settings):
         raise TidegateError(what)
     return settings
@@ -102,13 +104,15 @@ def browse(device: DeviceSettings, wanted: Wanted, *, file: Path | None, say: Ca
 
 
 async def _take(device: DeviceSettings, wanted: Wanted, take: Callable[[list[Variable], list[str]], object]) -> int:
-    explore = protocol(device.type).explore
-    if explore is None:
-        raise TidegateError(f"device {device.name}: {device.type} devices cannot be browsed")
+    speaks = protocol(device.type)
+    if speaks.explore is None or not speaks.surveys:
+        raise TidegateError(
+            f"device {device.name}: {device.type} knows no names, so there is nothing to browse; write its tags from "
+            "the device's manual"
+        )
     number = 0
-    async with explore(device) as explorer:
-        if not isinstance(explorer, Surveyor):
-            raise TidegateError(f"device {device.name}: {device.type} knows no names; there is nothing to browse")
+    async with speaks.explore(device) as explorer:
+        assert isinstance(explorer, Surveyor)
         asked = Survey(
             wanted.root,
             enter=lambda path: not matches(wanted.exclude, path),

@@ -242,6 +242,34 @@ async def test_on_off_and_delete_are_in_the_draft_only():
         assert tui.backend.text == CONFIG
 
 
+WITH_FILES = CONFIG.replace(
+    'url = "opc.tcp://192.168.0.10:4840"', 'url = "opc.tcp://192.168.0.10:4840"\ntags_file = "press.csv"  # by browse'
+).replace('host = "192.168.0.20"', 'host = "192.168.0.20"\ntags_file = "tank.csv"')
+
+
+@everywhere
+async def test_a_file_of_tags_is_named_kept_and_not_read_for_a_look(size, language):
+    async with rig(FakeBackend(WITH_FILES), size=size, language=language) as tui:
+        await tui.press("2", "enter")
+        assert "press.csv" in tui.text
+        tui.app.screen.query_one("#in-url").focus()
+        await tui.press("enter")
+        await tui.press("ctrl+s")
+        assert not tui.session.draft.changed
+        await tui.press("down", "enter")
+        assert "tank.csv" in tui.text
+        tui.grid("tags").focus()
+        await tui.press("r")
+        tui.fill("unit_id", "3")
+        await tui.press("ctrl+s")
+        asked = [*tui.backend.called("browse"), *tui.backend.called("read")]
+        assert asked
+        assert not any("tags_file" in section for call in asked for section in call if isinstance(section, dict))
+        assert 'tags_file = "press.csv"  # by browse' in tui.session.draft.text
+        assert tui.session.draft.device("tank")["tags_file"] == "tank.csv"
+        assert tui.session.draft.device("tank")["unit_id"] == 3
+
+
 async def test_what_the_check_says_of_a_device_is_told_when_it_is_put_into_the_draft():
     async with rig() as tui:
         tui.backend.problems = [("devices[0].url", "is no address of an OPC UA server")]
