@@ -28,7 +28,7 @@ from adapters.opcua.oddities import CAUSES, what_it_is, why_not
 from adapters.opcua.spread import BAD_INDEX_RANGE_NO_DATA, BAD_TYPE_MISMATCH, Spread, column, leaves
 from adapters.opcua.structures import BAD_DECODING, BAD_NO_DATA, BAD_NOT_SUPPORTED, Leaf, Types
 from adapters.opcua.values import COLUMN_CODES, FIXED, TICKS_1970, Scalar, fit, read_scalar
-from adapters.opcua.wire import DAMAGE, count, skip_variant
+from adapters.opcua.wire import DAMAGE, Malformed, count, skip_variant
 from gateway.batch import EMPTY, NO_VALUE, Batch, Flag, Kind, is_bad
 
 __all__ = ["BAD_NOT_SUPPORTED", "BAD_NO_DATA", "BAD_TYPE_MISMATCH", "Decoded", "Items", "decode"]
@@ -38,6 +38,8 @@ _OVERFLOW_MASK: Final = 0x0C80
 _OVERFLOW: Final = 0x0480
 """Info type DataValue with the overflow bit: the item's queue ran over (OPC 10000-4, 7.39, table 177)."""
 
+_MOST_READINGS: Final = 2_000_000
+"""Readings of one notification after which no further array or structure is taken apart."""
 _HEAD: Final = struct.Struct("<IB")
 _LEAST_ITEM_BYTES: Final = _HEAD.size
 _TICKS_END: Final = TICKS_1970 + (1 << 63) // 100
@@ -176,6 +178,7 @@ class _Items:
         self._items = items
         self._now_ns = now_ns
         self._lost = lost
+        self._spreads = items.spreads
         self._odd: Counter[str] = Counter()
         self._strange: dict[int, str] = {}
         self._ts_ns: list[int] = []
@@ -213,7 +216,7 @@ class _Items:
         kind: Kind | None = None
         value: Scalar | None = None
         value_at = -1
-        spread = self._items.spreads.get(handle)
+        spread = self._spreads.get(handle)
         if mask & _VALUE:
             value_at = at
             if spread is None:
@@ -243,10 +246,14 @@ class _Items:
         if spread is None:
             self._value(handle, status >> 16, kind, value, value_at)
             self._points.append(self._items.points[handle])
+            self._when(source, server, picoseconds)
         else:
             self._spread(handle, spread, status >> 16, value_at)
             self._points += spread.points
-        self._when(source, server, picoseconds, len(self._points) - first)
+            self._when(source, server, picoseconds)
+            more = len(spread.points) - 1
+            self._ts_ns += self._ts_ns[-1:] * more
+            self._flags += self._flags[-1:] * more
         if status & _OVERFLOW_MASK == _OVERFLOW:
             self._mark_lost(first)
             self._odd["queue_overflow"] += 1
@@ -262,7 +269,7 @@ class _Items:
     def _value(self, handle: int, status: int, kind: Kind | None, value: Scalar | None, at: int) -> None:
         """Appends status, kind and value bytes of a single value."""
         if is_bad(status):
-            self._leaf(handle, status, None, None)
+            self._append_bad(status)
         elif kind is None:
             self._bad(BAD_NO_DATA)
         elif value is None:
@@ -274,6 +281,8 @@ class _Items:
     def _spread(self, handle: int, spread: Spread, status: int, at: int) -> None:
         """Appends status, kind and value bytes of each point of an array or a structure."""
         number = len(spread.points)
+        if len(self._points) > _MOST_READINGS:
+            raise Malformed("more readings than a notification can mean: an item of five bytes may stand for thousands")
         if is_bad(status):
             self._append_bad(status, number)
             return
@@ -300,7 +309,7 @@ class _Items:
         except DAMAGE:
             found, beyond = [Leaf(None, None, BAD_DECODING)] * len(spread.points), 0
         for selector, leaf in zip(spread.selectors, found, strict=True):
-            if leaf.status:
+            if leaf.kind is None or leaf.value is None:
                 self._bad(leaf.status)
                 if words := why_not(leaf.status, selector, self._body, at):
                     self._strange[handle] = words
@@ -308,19 +317,15 @@ class _Items:
                 self._leaf(handle, status, leaf.kind, leaf.value)
         return beyond
 
-    def _leaf(self, handle: int, status: int, kind: Kind | None, value: Scalar | None) -> None:
+    def _leaf(self, handle: int, status: int, kind: Kind, value: Scalar) -> None:
         """Appends one value, as the kind that the tag is declared to have."""
-        if kind is not None and value is not None:
-            declared = self._items.declared.get(handle, kind)
-            if declared != kind:
-                value = fit(kind, value, declared)
-                kind = declared
-                if value is None:
-                    self._bad(BAD_TYPE_MISMATCH)
-                    return
-        if kind is None or value is None:
-            self._append_bad(status)
-            return
+        declared = self._items.declared.get(handle, kind)
+        if declared != kind:
+            fitting = fit(kind, value, declared)
+            if fitting is None:
+                self._bad(BAD_TYPE_MISMATCH)
+                return
+            kind, value = declared, fitting
         self._statuses.append(status)
         self._kinds.append(kind)
         if isinstance(value, bytes):
@@ -340,15 +345,15 @@ class _Items:
         self._kinds += bytes((Kind.F64,)) * number
         self._words.append(_NO_WORD * number)
 
-    def _when(self, source: int, server: int, picoseconds: int, number: int) -> None:
-        """Appends the time and the flags of so many points."""
-        flags = 0
+    def _when(self, source: int, server: int, picoseconds: int) -> None:
+        """Appends time and flags."""
         if TICKS_1970 <= source < _TICKS_END:
             # 10 ps steps within the 100 ns of a tick (5.2.2.17); above 9999 is to be read as 9999.
-            ts_ns = (source - TICKS_1970) * 100 + min(picoseconds, 9999) // 100
+            self._ts_ns.append((source - TICKS_1970) * 100 + min(picoseconds, 9999) // 100)
+            self._flags.append(0)
         elif TICKS_1970 <= server < _TICKS_END:
-            ts_ns = (server - TICKS_1970) * 100
+            self._ts_ns.append((server - TICKS_1970) * 100)
+            self._flags.append(0)
         else:
-            ts_ns, flags = self._now_ns, Flag.GATEWAY_TIME
-        self._ts_ns += [ts_ns] * number
-        self._flags += bytes((flags,)) * number
+            self._ts_ns.append(self._now_ns)
+            self._flags.append(Flag.GATEWAY_TIME)

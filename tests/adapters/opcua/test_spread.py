@@ -179,6 +179,15 @@ def test_a_declared_kind_holds_for_each_element() -> None:
     assert [(one.value, one.status) for one in between(decoded)] == [(3.0, 0), (None, BAD_TYPE_MISMATCH)]
 
 
+def test_a_few_bytes_do_not_become_readings_without_end() -> None:
+    number = 100_000
+    known = Items((1,), {}, {0: Spread(range(1, 1001), selectors(1000, None), 1000)})
+    decoded = decode(struct.pack("<i", number) + bytes(5 * number), known, now_ns=NOW_NS, lost=set())
+    assert not decoded.complete
+    assert decoded.odd["damaged_notification"] == 1
+    assert 2_000_000 <= len(decoded.batch) <= 2_001_000
+
+
 def test_a_single_value_where_elements_are_read_is_not_taken_for_a_column() -> None:
     known = spread_items(2)
     decoded = decode(body(*[ua.Variant(1.0)] * 3), known, now_ns=NOW_NS, lost=set())
