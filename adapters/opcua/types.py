@@ -1,8 +1,8 @@
 """Learning a server's structures: what its variables hold, and how that is encoded (OPC 10000-3, 8.48 to 8.50).
 
-The description is the attribute DataTypeDefinition of the data type, which servers have had since OPC UA 1.04. For the
-standard's own types, which many servers do not describe, asyncua's copy of the standard is asked. A type that neither
-describes stays unknown: its values are bad readings, counted and named.
+The description is the attribute DataTypeDefinition of the data type, which servers have had since OPC UA 1.04. Without
+it, the standard's own types are taken from asyncua's copy of it, and others from a type dictionary of OPC UA 1.03. What
+nobody describes stays unknown: its values are bad readings, counted and named.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, cast
 from asyncua import ua
 
 from adapters.opcua.browse import SUBTYPE, browse
+from adapters.opcua.dictionaries import Dictionaries
 from adapters.opcua.read import attribute, read
 from adapters.opcua.session import Session
 from adapters.opcua.standard import key_of, learn_standard
@@ -59,6 +60,7 @@ class Teacher:
         self._session = session
         self._types = types
         self._namespaces = namespaces
+        self._dictionaries = Dictionaries(session, types, namespaces)
         self._built_in: dict[NodeKey, int | None] = {}
         self._hopeless: set[NodeKey] = set()
 
@@ -104,6 +106,8 @@ class Teacher:
             target = next((one.node for one in targets(level.references, self._namespaces)), None)
             if target is None:
                 learn_standard(place, self._types)
+                if key not in self._types.encodings:
+                    await self._look_up(place, key)
             else:
                 data_types[key_of(target)] = target
                 self._types.encodings[key] = key_of(target)
@@ -154,11 +158,7 @@ class Teacher:
         self._types.layouts[key] = Layout(form, members)
         encoding = definition.DefaultEncodingId
         if encoding is None or encoding.is_null():
-            (level,) = await browse(
-                self._session, [node], doing="looking for an encoding", most=10, types=_HAS_ENCODING
-            )
-            found = targets(level.references, self._namespaces)
-            encoding = next((one.node for one in found if one.browse_name == _BINARY), None)
+            encoding = await self._encoding_of(node)
         if encoding is not None:
             self._types.encodings[key_of(encoding)] = key
 
@@ -168,18 +168,36 @@ class Teacher:
         if number != _STRUCTURE:
             return number
         learn_standard(node, self._types)
-        if key_of(node) in self._types.layouts:
+        if key_of(node) in self._types.layouts or await self._look_up(await self._encoding_of(node), key_of(node)):
             return None
         (answer,) = await read(self._session, [(node, ua.AttributeIds.IsAbstract)], doing="learning a type")
         # Of an abstract one there are only subtypes, each of which says itself what it is.
         return _STRUCTURE if attribute(answer) is True else None
+
+    async def _encoding_of(self, node: ua.NodeId) -> ua.NodeId | None:
+        """The binary encoding of a data type."""
+        (level,) = await browse(self._session, [node], doing="looking for an encoding", most=10, types=_HAS_ENCODING)
+        found = targets(level.references, self._namespaces)
+        return next((one.node for one in found if one.browse_name == _BINARY), None)
+
+    async def _look_up(self, encoding: ua.NodeId | None, data_type: NodeKey) -> bool:
+        """Learns a structure from a dictionary, under the key of its data type; tells whether it is there."""
+        found = None if encoding is None else await self._dictionaries.find(encoding)
+        if encoding is None or found is None:
+            return False
+        self._types.layouts[data_type] = self._types.layouts[found]
+        self._types.encodings[key_of(encoding)] = data_type
+        return True
 
     async def _climb(self, node: ua.NodeId) -> int | None:
         """The built-in type that a data type is a kind of; None where it is none."""
         for _ in range(_MOST_SUPERTYPES):
             key = key_of(node)
             if key in self._built_in:
-                return self._built_in[key]
+                number = self._built_in[key]
+                return _STRUCTURE if number is None else number
+            if key in self._types.layouts:
+                return _STRUCTURE
             if key[0] == 0 and isinstance(key[1], int) and key[1] <= ENUMERATION:
                 return _standing_for(key[1])
             (above,) = await browse(
