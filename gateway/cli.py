@@ -173,7 +173,7 @@ def browse(
     uri: bool,
     properties: bool,
 ) -> None:
-    """List the variables of an OPC UA server, or write them as a file of tags.
+    """List a server's variables, or write them as a file of tags.
 
     A variable's path is made of browse names, such as Objects/Press/Temperature: try --include "Objects/Press/*".
     """

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 
-BENCHES = {"coldstart": "tests.bench.coldstart"}
+BENCHES = {"coldstart": "tests.bench.coldstart", "browse": "tests.bench.browse"}
 
 
 def main() -> None:
