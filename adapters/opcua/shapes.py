@@ -10,6 +10,7 @@ from adapters.opcua.decode import Items
 from adapters.opcua.places import Places
 from adapters.opcua.read import read
 from adapters.opcua.session import Session
+from adapters.opcua.structures import Types
 from adapters.opcua.types import Teacher
 from adapters.opcua.wire import U32
 from gateway.config.words import many
@@ -34,7 +35,10 @@ class Shapes:
         self._teacher: Teacher | None = None
 
     async def learn(self, namespaces: Sequence[str]) -> None:
-        """Learns the types of all tags that are taken apart, and forgets what an earlier session knew.
+        """Learns the types of all tags that are taken apart, in place of what an earlier session knew.
+
+        Until all is learned the old types hold: what comes meanwhile, of a subscription that outlived its session, was
+        sent by the same program.
 
         Args:
             namespaces: the server's namespace URIs by index.
@@ -42,12 +46,12 @@ class Shapes:
         Raises:
             SourceLost: there was no answer, or none that can be understood.
         """
-        types, spreads = self._items.types, self._items.spreads
-        types.clear()
-        found = await self._places.find(spreads, namespaces)
+        fresh = Types()
+        found = await self._places.find(self._items.spreads, namespaces)
         self._nodes = {handle: node for handle, node in found.items() if not isinstance(node, int)}
-        self._teacher = Teacher(self._session, types, namespaces)
+        self._teacher = Teacher(self._session, fresh, namespaces)
         await self._teacher.learn_variables([*self._nodes.values()])
+        self._items.types.become(fresh)
 
     async def learn_unknown(self) -> bytes:
         """Learns the types that were met since and not known.

@@ -112,11 +112,9 @@ class Types:
     encodings: dict[NodeKey, NodeKey] = field(default_factory=dict)
     unknown: set[NodeKey] = field(default_factory=set)
 
-    def clear(self) -> None:
-        """Forgets all: another session may find other types under the same ids."""
-        self.layouts.clear()
-        self.encodings.clear()
-        self.unknown.clear()
+    def become(self, other: Types) -> None:
+        """Knows from now on what another one knows, and what that one will be told of."""
+        self.layouts, self.encodings, self.unknown = other.layouts, other.encodings, other.unknown
 
 
 def read_tree(body: bytes, at: int, types: Types, depth: int = 0) -> tuple[Tree, int]:

@@ -212,6 +212,8 @@ NUMBERS = {
     V.NodeId: st.builds(ua.NodeId, st.integers(0, 2**32 - 1) | st.text(min_size=1), st.integers(0, 65535)),
     V.QualifiedName: st.builds(ua.QualifiedName, st.text(), st.integers(0, 32767)),
     V.LocalizedText: st.builds(ua.LocalizedText, st.text(), st.text()),
+    V.ExpandedNodeId: st.builds(ua.ExpandedNodeId, st.text(min_size=1), st.integers(0, 65535)),
+    V.DateTime: st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC)),  # noqa: DTZ001
     V.StatusCode: st.builds(ua.StatusCode, st.integers(0, 2**32 - 1)),
 }
 
@@ -225,6 +227,8 @@ def shown(value: Any) -> Any:
         return f"{value.NamespaceIndex}:{value.Name}" if value.NamespaceIndex else value.Name
     if isinstance(value, ua.LocalizedText):
         return value.Text
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%dT%H:%M:%S.%f}0Z"
     return (
         value.value
         if isinstance(value, ua.StatusCode)
@@ -243,6 +247,13 @@ def test_arrays_of_every_type_read_as_asyncua_wrote_them(data: st.DataObject, ki
     assert [one.status for one in readings] == [0] * len(expected) + [BAD_INDEX_RANGE_NO_DATA] * (
         elements - len(expected)
     )
+
+
+@given(st.data(), st.sampled_from([*NUMBERS]))
+def test_single_values_of_every_type_read_as_asyncua_wrote_them(data: st.DataObject, kind: V) -> None:
+    value = data.draw(NUMBERS[kind])
+    (reading,) = decode(body(ua.Variant(value, kind)), Items((1,), {}), now_ns=NOW_NS, lost=set()).batch
+    assert (reading.value, reading.status, reading.ts_ns) == (shown(value), 0, TIME_NS)
 
 
 @pytest.mark.parametrize(
