@@ -59,7 +59,7 @@ def refused_value(code: int) -> bytes:
 def attribute(data_value: bytes) -> object:
     """The Python value of an attribute; None where the server gave none, or none that can be understood."""
     decoded = _decoded(data_value)
-    if decoded is None or decoded.Value is None or refusal(data_value):
+    if decoded is None or decoded.Value is None or _refusal(decoded):
         return None
     value: object = decoded.Value.Value
     return value
@@ -68,7 +68,11 @@ def attribute(data_value: bytes) -> object:
 def refusal(data_value: bytes) -> int:
     """The StatusCode with which the server refuses an attribute; 0 where it does not."""
     decoded = _decoded(data_value)
-    if decoded is None or decoded.StatusCode is None or not decoded.StatusCode.is_bad():
+    return 0 if decoded is None else _refusal(decoded)
+
+
+def _refusal(decoded: ua.DataValue) -> int:
+    if decoded.StatusCode is None or not decoded.StatusCode.is_bad():
         return 0
     return int(decoded.StatusCode.value)
 
