@@ -18,9 +18,10 @@ A new protocol is one folder that offers a `Protocol`, and one line in `adapters
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias, runtime_checkable
 from typing import Protocol as TypingProtocol
 
@@ -116,6 +117,7 @@ class Node(NamedTuple):
         value: its value now, as text; empty where it was not read.
         writable: whether this user may write it.
         children: whether there may be something below it.
+        keys: what a tag that reads all of it says besides its name and id, such as the number of an array's elements.
     """
 
     id: str
@@ -126,6 +128,7 @@ class Node(NamedTuple):
     value: str
     writable: bool
     children: bool
+    keys: Mapping[str, object] = MappingProxyType({})
 
 
 class Explorer(TypingProtocol):

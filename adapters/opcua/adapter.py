@@ -160,6 +160,7 @@ class _Reader:
                 self._account(monitored, await monitored.ask(tuple(monitored.refused), limits))
             if again := await shapes.learn_unknown():
                 self._strange.clear()
+                self._name_strange({})
                 await self._take_body(again)
 
     async def _take(self, arrival: Arrival) -> None:

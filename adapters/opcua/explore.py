@@ -100,7 +100,7 @@ class OpcuaExplorer:
         self._namespaces = namespaces
         self._clock = clock
         self._now_ns = now_ns
-        self._variables = Variables(session)
+        self._variables = Variables(session, namespaces)
         self._paths = {OBJECTS.to_string(): _ROOT}
 
     async def browse(self, node: str | None) -> list[Node]:
@@ -226,7 +226,9 @@ class OpcuaExplorer:
             look = next(looks) if target.is_variable else _NOTHING
             children = target.id in parents if target.is_variable else not target.leaf
             nodes.append(
-                Node(target.id, target.name, path, target.kind, look.type, look.value, look.writable, children)
+                Node(
+                    target.id, target.name, path, target.kind, look.type, look.value, look.writable, children, look.keys
+                )
             )
             if children:
                 self._remember(target.id, path)

@@ -13,7 +13,7 @@ from urllib.parse import SplitResult, urlsplit
 from msgspec import Meta, field
 
 from adapters.opcua.paths import parse_place
-from adapters.opcua.spread import Selector, parse_field, selectors, suffix
+from adapters.opcua.spread import MOST_ELEMENTS, Selector, parse_field, selectors, suffix
 from gateway.batch import Kind
 from gateway.config.models import NAME_PATTERN, DeviceSettings, TagSettings
 
@@ -48,7 +48,7 @@ class OpcuaTag(TagSettings, frozen=True, kw_only=True):
         ),
     ] = None
     elements: Annotated[
-        Annotated[int, Meta(ge=1, le=10_000)] | None,
+        Annotated[int, Meta(ge=1, le=MOST_ELEMENTS)] | None,
         Meta(
             description="The variable is an array, and so many of its elements become tags of their own: NAME[0], "
             "NAME[1] and so on; a matrix counts row by row."

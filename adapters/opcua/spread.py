@@ -23,6 +23,7 @@ __all__ = [
     "BAD_INDEX_RANGE_NO_DATA",
     "BAD_NO_MATCH",
     "BAD_TYPE_MISMATCH",
+    "MOST_ELEMENTS",
     "Column",
     "Selector",
     "Spread",
@@ -37,6 +38,9 @@ __all__ = [
 BAD_INDEX_RANGE_NO_DATA: Final = 0x8037
 BAD_NO_MATCH: Final = 0x806F
 BAD_TYPE_MISMATCH: Final = 0x8074
+
+MOST_ELEMENTS: Final = 10_000
+"""Elements of one variable that may become points."""
 
 Selector: TypeAlias = tuple[str | int, ...]
 """The way from a value to one point: names of fields and indices of elements."""

@@ -159,7 +159,8 @@ def encodings_in(body: bytes, at: int) -> Iterator[NodeKey]:
     number, at = count(body, at + 1, 3) if encoding & ARRAY else (1, at + 1)
     for _ in range(number):
         node, _ = read_node(body, at)
-        yield node.key
+        if node.key != (0, 0):
+            yield node.key
         _, _, at = extension_object(body, at)
 
 

@@ -20,6 +20,7 @@ from adapters.opcua.ask import or_lost
 from adapters.opcua.browse import browse_on
 from adapters.opcua.read import attribute, read
 from adapters.opcua.session import Session
+from adapters.opcua.spread import MOST_ELEMENTS
 from adapters.opcua.standard import key_of
 from adapters.opcua.structures import Types, with_names
 from adapters.opcua.targets import Target, targets
@@ -34,7 +35,6 @@ MOST_NODES: Final = 1_000_000
 
 _BROWSED_TOGETHER: Final = 100
 _READ_TOGETHER: Final = 500
-_MOST_ELEMENTS: Final = 10_000
 _UNIT: Final = "EngineeringUnits"
 _SERVER: Final = (0, ua.ObjectIds.Server)
 _LIST_MARK: Final = "|"
@@ -218,7 +218,7 @@ class Walk:
         for at, answer in zip(unsure, values, strict=True):
             value = attribute(answer)
             lengths[at] = _elements(value)
-        return [None if length is None else min(max(1, length), _MOST_ELEMENTS) for length in lengths]
+        return [None if length is None else min(max(1, length), MOST_ELEMENTS) for length in lengths]
 
     async def _learn(self, data_types: Sequence[ua.NodeId]) -> None:
         """Learns the names of types, and the fields of those that are structures."""

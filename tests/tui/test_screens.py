@@ -3,10 +3,12 @@
 import tomllib
 
 import pytest
+from textual.widgets import Input
 
 from gateway.control.refusal import Refused
 from tests.tui.fake import CONFIG, FakeBackend, FakeFile, digest
 from tests.tui.rig import LANGUAGES, SIZES, rig
+from tui.backend.contract import Node
 from tui.cells import width
 from tui.i18n import CATALOGUES
 
@@ -240,6 +242,32 @@ async def test_on_off_and_delete_are_in_the_draft_only():
         assert tui.session.draft.device("tank") is None
         assert "# The press" in tui.session.draft.text
         assert tui.backend.text == CONFIG
+
+
+async def test_an_array_is_ticked_by_its_elements_and_edited_in_its_form():
+    row = Node("ns=2;s=Row", "Row", "Objects/Row", "variable", "Double[]", "array of 3", keys={"elements": 3})
+
+    class WithArray(FakeBackend):
+        async def browse(self, device, node):
+            return [row] if node is None else []
+
+    async with rig(WithArray()) as tui:
+        await tui.press("2", "enter")
+        tui.app.screen.query_one("#in-url").focus()
+        await tui.press("enter")
+        tui.grid("nodes").focus()
+        await tui.press("space")
+        tui.grid("tags").focus()
+        tui.grid("tags").go("Row")
+        await tui.press("enter")
+        assert tui.app.screen.query_one("#in-tag-elements", Input).value == "3"
+        tui.fill("tag-elements", "2")
+        tui.fill("tag-fields", "Speed, Position.X")
+        await tui.press("ctrl+s")
+        await tui.press("ctrl+s")
+        (_, tag) = tui.session.draft.device("press")["tags"]
+        assert tag == {"name": "Row", "node": "ns=2;s=Row", "elements": 2, "fields": ["Speed", "Position.X"]}
+        assert 'fields = ["Speed", "Position.X"]' in tui.session.draft.text
 
 
 WITH_FILES = CONFIG.replace(

@@ -134,6 +134,8 @@ WORDS: Final = {
     "field.length": "String bytes",
     "field.scale": "Scale",
     "field.offset": "Offset",
+    "field.elements": "Elements",
+    "field.fields": "Fields",
     "field.unit": "Unit",
     "field.topic": "Topic",
     "field.client_id": "Client id",

@@ -136,6 +136,8 @@ WORDS: Final = {
     "field.length": "字符串字节数",
     "field.scale": "系数",
     "field.offset": "偏移",
+    "field.elements": "元素个数",
+    "field.fields": "字段",
     "field.unit": "单位",
     "field.topic": "主题",
     "field.client_id": "客户端 ID",

@@ -244,7 +244,7 @@ class OpcuaEditor(Editor):
             self._tags = [tag for tag in self._tags if tag.get("node") != node.id]
         else:
             name = free_name(node.name, {str(tag.get("name")) for tag in self._tags})
-            self._tags = [*self._tags, {"name": name, "node": node.id}]
+            self._tags = [*self._tags, {"name": name, "node": node.id, **node.keys}]
         self.show()
 
     def _renamed(self, old: dict[str, Any], new: dict[str, Any] | None) -> None:

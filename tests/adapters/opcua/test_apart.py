@@ -198,6 +198,24 @@ async def test_a_person_reads_the_same(shapes: Plc) -> None:
     ]
 
 
+async def test_a_person_who_browses_is_told_how_to_take_it_apart(shapes: Plc) -> None:
+    folder = await shapes.server.nodes.objects.add_folder(ua.NodeId("Look", 2), "2:Look")
+    values = {"one": machine("a"), "many": [machine("a"), machine("b")], "row": [1.0, 2.0, 3.0], "plain": 1.0}
+    for name, value in values.items():
+        await folder.add_variable(ua.NodeId(f"Look.{name}", 2), f"2:{name}", value)
+    assert PROTOCOL.explore is not None
+    async with PROTOCOL.explore(Rig(shapes.port, {}).settings) as explorer:
+        looker: Explorer = explorer
+        keys = {node.name: dict(node.keys) for node in await looker.browse("ns=2;s=Look")}
+    fields = ["Name", "State", "Where.X", "Where.Y", "Cycle", "Note"]
+    assert keys == {
+        "one": {"fields": fields},
+        "many": {"elements": 2, "fields": fields},
+        "row": {"elements": 3},
+        "plain": {},
+    }
+
+
 async def test_parts_are_not_written(shapes: Plc) -> None:
     await add(shapes, "pair", [1.0, 2.0])
     rig = Rig(shapes.port, {"pair": "ns=2;s=pair"}, apart={"pair": {"elements": 2}})

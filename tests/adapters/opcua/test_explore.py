@@ -156,8 +156,12 @@ async def test_levels_are_listed_one_by_one(plant: Plc) -> None:
         Node("ns=2;s=Press.Strokes", "Strokes", at + "Strokes", "variable", "UInt32", "7", True, False),
         Node("ns=2;s=Press.Valve", "Valve", at + "Valve", "variable", "Boolean", "true", False, True),
         Node("ns=2;s=Press.Mode", "Mode", at + "Mode", "variable", "PressMode", "3", False, False),
-        Node("ns=2;s=Press.Samples", "Samples", at + "Samples", "variable", "Double[]", "array of 3", False, False),
-        Node("ns=2;s=Press.Odd", "Odd", at + "Odd", "variable", "Argument", "structure", False, False),
+        Node(
+            "ns=2;s=Press.Samples", "Samples", at + "Samples", "variable", "Double[]", "array of 3", False, False
+        )._replace(keys={"elements": 3}),
+        Node("ns=2;s=Press.Odd", "Odd", at + "Odd", "variable", "Argument", "structure", False, False)._replace(
+            keys={"fields": ["Name", "DataType", "ValueRank", "Description"]}
+        ),
     ]
 
 
@@ -303,9 +307,9 @@ async def test_one_read_request_serves_a_level(plant: Plc, monkeypatch: pytest.M
         await explorer.browse(None)
         monkeypatch.setattr(service, "read", counted)
         await explorer.browse("ns=2;s=Press")
-        assert len(requests) == 2  # the second one for the name of the server's own type
+        assert len(requests) == 3  # two of them for the name of the server's own type, and the structure's fields
         await explorer.browse("ns=2;s=Press")
-        assert len(requests) == 3
+        assert len(requests) == 4
 
 
 async def test_limits_found_out_by_being_refused(plant: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
