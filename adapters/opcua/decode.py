@@ -10,7 +10,8 @@ Invariants
 - A body that breaks off or lies gives the readings before the damage and `complete=False`; it never raises.
 
 Where all items have one fixed layout, which a look at the mask and type bytes proves, the body is unpacked by columns;
-else item by item.
+else item by item. A tag whose elements or fields are points of their own has its value taken apart (`spread`): an array
+of numbers as a column, anything else as a tree.
 """
 
 from __future__ import annotations

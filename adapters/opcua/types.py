@@ -154,8 +154,17 @@ class Teacher:
         if form is None:
             return
         subtyped = definition.StructureType in _SUBTYPED
-        members = tuple(_member(field, subtyped=subtyped, form=form) for field in definition.Fields or ())
-        self._types.layouts[key] = Layout(form, members)
+        members: list[Member] = []
+        for field in definition.Fields or ():
+            rank = max(0, int(field.ValueRank)) if field.ValueRank is not None else 0
+            if subtyped and field.IsOptional:
+                # It may hold any subtype and so is sent with its type (OPC 10000-6, 5.2.6).
+                is_structure = await self._climb(field.DataType) == _STRUCTURE
+                members.append(Member(field.Name, _STRUCTURE if is_structure else _VARIANT, rank))
+            else:
+                optional = bool(field.IsOptional) and form is Form.OPTIONAL_FIELDS
+                members.append(Member(field.Name, key_of(field.DataType), rank, optional))
+        self._types.layouts[key] = Layout(form, tuple(members))
         encoding = definition.DefaultEncodingId
         if encoding is None or encoding.is_null():
             encoding = await self._encoding_of(node)
@@ -262,15 +271,6 @@ def _standing_for(number: int) -> int:
     if number == ENUMERATION:
         return INT32
     return _VARIANT if number in ABSTRACT else number
-
-
-def _member(field: ua.StructureField, *, subtyped: bool, form: Form) -> Member:
-    rank = max(0, int(field.ValueRank)) if field.ValueRank is not None else 0
-    if subtyped and field.IsOptional:
-        # It may hold any subtype, so it is sent with its type: a structure as an extension object, others as Variants.
-        key = key_of(field.DataType)
-        return Member(field.Name, _VARIANT if key[0] == 0 and key[1] in ABSTRACT else _STRUCTURE, rank)
-    return Member(field.Name, key_of(field.DataType), rank, bool(field.IsOptional) and form is Form.OPTIONAL_FIELDS)
 
 
 def _node(key: NodeKey) -> ua.NodeId:

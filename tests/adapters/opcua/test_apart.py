@@ -1,6 +1,7 @@
 """Arrays, structures and browse paths at a real server."""
 
 import asyncio
+import struct
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import pytest_asyncio
 from asyncua import ua
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
+from asyncua.ua.ua_binary import extensionobject_to_binary, variant_to_binary
 
 from adapters.base import Explorer, Writer
 from adapters.opcua import PROTOCOL
@@ -133,6 +135,59 @@ async def test_a_structure_of_the_standard_that_the_server_does_not_describe(sha
         await rig.seen()
     names = ("unit.UnitId", "unit.DisplayName", "axis.EURange.High", "axis.AxisSteps[1]")
     assert [rig.of(name)[0].value for name in names] == [4408652, "°C", 5.0, 1.5]
+
+
+async def test_fields_that_may_hold_subtypes_are_sent_with_their_type(shapes: Plc) -> None:
+    made: Any = ua
+    point = made.Point.data_type
+    node, _ = await new_struct(
+        shapes.server,
+        2,
+        "Open",
+        [
+            new_struct_field("Number", ua.NodeId(ua.ObjectIds.Number), optional=True),
+            new_struct_field("Time", ua.NodeId(ua.ObjectIds.Duration), optional=True),
+            new_struct_field("Where", point, optional=True),
+            new_struct_field("Id", V.Int32),
+        ],
+    )
+    definition = await node.read_data_type_definition()
+    definition.StructureType = ua.StructureType.StructureWithSubtypedValues
+    await node.write_attribute(ua.AttributeIds.DataTypeDefinition, ua.DataValue(ua.Variant(definition)))
+    content = (
+        variant_to_binary(ua.Variant(7, V.UInt16))
+        + variant_to_binary(ua.Variant(2.5))
+        + extensionobject_to_binary(made.Point(X=4.0))
+        + struct.pack("<i", 9)
+    )
+    value = ua.ExtensionObject(TypeId=definition.DefaultEncodingId, Body=content)
+    await add(shapes, "open", ua.Variant(value, V.ExtensionObject), node.nodeid)
+    fields = ["Number", "Time", "Where.X", "Id"]
+    rig = Rig(shapes.port, {"open": "ns=2;s=open"}, apart={"open": {"fields": fields}})
+    async with rig.running():
+        await rig.seen()
+    assert [rig.of(f"open.{field}")[0].value for field in fields] == [7, 2.5, 4.0, 9]
+
+
+async def test_a_union_at_a_server(shapes: Plc) -> None:
+    node, _ = await new_struct(
+        shapes.server,
+        2,
+        "Choice",
+        [new_struct_field("Number", V.Int32), new_struct_field("Text", V.String)],
+        is_union=True,
+    )
+    definition = await node.read_data_type_definition()
+    assert definition.StructureType == ua.StructureType.Union
+    value = ua.ExtensionObject(TypeId=definition.DefaultEncodingId, Body=struct.pack("<Ii3s", 2, 3, b"abc"))
+    await add(shapes, "choice", ua.Variant(value, V.ExtensionObject), node.nodeid)
+    rig = Rig(shapes.port, {"c": "ns=2;s=choice"}, apart={"c": {"fields": ["Number", "Text"]}})
+    async with rig.running():
+        await rig.seen()
+    assert [(rig.of(name)[0].value, rig.of(name)[0].status) for name in ("c.Number", "c.Text")] == [
+        (None, 0x809B),
+        ("abc", 0),
+    ]
 
 
 async def test_an_unknown_type_is_counted_and_named_and_learned_once_the_server_describes_it(shapes: Plc) -> None:
