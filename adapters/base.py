@@ -18,10 +18,11 @@ A new protocol is one folder that offers a `Protocol`, and one line in `adapters
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias, runtime_checkable
 from typing import Protocol as TypingProtocol
 
@@ -40,6 +41,9 @@ __all__ = [
     "PointSpec",
     "Protocol",
     "Site",
+    "Survey",
+    "Surveyor",
+    "Variable",
     "Writer",
 ]
 
@@ -137,6 +141,7 @@ class Node(NamedTuple):
         value: its value now, as text; empty where it was not read.
         writable: whether this user may write it.
         children: whether there may be something below it.
+        keys: what a tag that reads all of it says besides its name and id, such as the number of an array's elements.
     """
 
     id: str
@@ -147,6 +152,7 @@ class Node(NamedTuple):
     value: str
     writable: bool
     children: bool
+    keys: Mapping[str, object] = MappingProxyType({})
 
 
 class Explorer(TypingProtocol):
@@ -176,6 +182,53 @@ class Explorer(TypingProtocol):
         """
 
 
+class Variable(NamedTuple):
+    """One variable of a device's tree, as a tag would read it.
+
+    Attributes:
+        path: the names from the root to it, joined by slashes.
+        keys: the keys of a tag that reads it, but for its name, as a file of tags has them.
+        type: its type of value.
+        writable: whether this user may write it.
+    """
+
+    path: str
+    keys: dict[str, str]
+    type: str
+    writable: bool
+
+
+class Survey(NamedTuple):
+    """What is to be listed of a device's tree.
+
+    Attributes:
+        root: id or path of the node to begin with; None is the root.
+        enter: whether what is at a path, and all that is below it, is looked at.
+        wanted: whether the variable at a path is listed.
+        by_uri: name things in the way that survives a change at the device, where there is one.
+        properties: list what only describes other variables as well.
+    """
+
+    root: str | None = None
+    enter: Callable[[str], bool] = lambda _path: True
+    wanted: Callable[[str], bool] = lambda _path: True
+    by_uri: bool = False
+    properties: bool = False
+
+
+@runtime_checkable
+class Surveyor(TypingProtocol):
+    """An explorer that can list whole trees, however large."""
+
+    def survey(self, asked: Survey) -> AsyncIterator[list[Variable]]:
+        """The variables, some at a time, in the device's order.
+
+        Raises:
+            SourceLost: the device went away.
+            TidegateError: there is no such node, or not all could be looked at; the text says which.
+        """
+
+
 class Explore(TypingProtocol):
     """Opens a connection to look at a device with."""
 
@@ -196,6 +249,7 @@ class Protocol:
         create: makes the adapter; imports the protocol's library.
         explore: opens a connection to look at a device with, from its settings and the site; entering it raises
             `SourceLost` where the device cannot be reached. None where the protocol does not offer that.
+        surveys: whether its explorer is a `Surveyor`: the protocol has names to list.
         check_together: mistakes between several devices of the protocol, as (place in the list, key path below the
             device, what to do). None where there are none to be made.
         plan_together: lines for `tidegate check` about what several devices share. None where they share nothing.
@@ -208,5 +262,6 @@ class Protocol:
     plan: Callable[[Any], list[str]]
     create: Callable[[Any, Context], Adapter]
     explore: Explore | None = None
+    surveys: bool = False
     check_together: Callable[[Sequence[Any]], list[tuple[int, str, str]]] | None = None
     plan_together: Callable[[Sequence[Any]], list[str]] | None = None

@@ -154,6 +154,48 @@ def check(file: Path) -> None:
 
 
 @cli.command()
+@click.argument("url", metavar="[URL]", required=False)
+@click.option("--config", type=_PATH, help="A configuration; with --device, in place of URL.")
+@click.option("--device", help="The device in it, with its log-in.")
+@click.option("--root", help="Node id or path to begin with. Default: /Objects, without the Server object.")
+@click.option("--include", multiple=True, help="Only variables whose path fits; * and ? are wildcards. Repeatable.")
+@click.option("--exclude", multiple=True, help="Leave out these paths and all that is below. Repeatable.")
+@click.option("--uri", is_flag=True, help="Write node ids with namespace URIs, which survive a changed index.")
+@click.option("--properties", is_flag=True, help="List properties of variables as well.")
+@click.option("--csv", "file", type=_PATH, help="Write a file of tags; - is standard output.")
+def browse(
+    url: str | None,
+    config: Path | None,
+    device: str | None,
+    root: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    file: Path | None,
+    *,
+    uri: bool,
+    properties: bool,
+) -> None:
+    """List a server's variables, or write them as a file of tags.
+
+    A variable's path is made of browse names, such as Objects/Press/Temperature: try --include "Objects/Press/*".
+    """
+    import time
+
+    from gateway import browsing
+
+    if url is not None and config is None and device is None:
+        settings = browsing.device_at(url)
+    elif url is None and config is not None and device is not None:
+        settings = browsing.device_of(config, device)
+    else:
+        raise click.UsageError("which server? Give either URL, or --config FILE and --device NAME")
+    began_s = time.monotonic()
+    wanted = browsing.Wanted(root, include, exclude, by_uri=uri, properties=properties)
+    number = browsing.browse(settings, wanted, file=file, say=_print)
+    click.echo(browsing.told(number, time.monotonic() - began_s, file), err=True)
+
+
+@cli.command()
 @click.option("--socket", type=_PATH, help="The gateway's control socket.")
 @click.option(
     "--config",

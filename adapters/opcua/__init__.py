@@ -2,19 +2,23 @@
 
 Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (about a second and 60 MB).
 
-    settings, nodes, plan              what may be configured, and what it comes to
-    wire, values, message, decode      the standard's binary encoding, read whole: notification in, batch out
+    settings, nodes, paths, plan       what may be configured, and what it comes to
+    wire, texts, values, message       the standard's binary encoding
+    structures, spread, oddities       arrays and structures by their elements and fields; words for what is no reading
+    decode                             a notification read whole: body in, batch out
     sequence                           arithmetic of message numbers
     endpoints                          which endpoint and which log-in to take of those on offer
     pki/                               certificates: this gateway's own, the servers', and whom it trusts
     client, secure                     asyncua's client made fit for secured sessions; what comes before one
     session, items, failures           what is asked of a server, through asyncua
+    places, types, standard, shapes    where variables are, and how its structures are made, learned in each session
     publish, adapter                   the life of one session
     ask, read, browse                  services that look at a server, in requests that it takes
     targets, variables, explore        a person's look at its tree, over a connection of its own
+    survey                             all variables of a tree, for a file of tags
     coerce, write                      a value for a tag: what fits (pure), and the write with its read-back
 
-The files of the first four lines, and `coerce`, are pure and do not know asyncua.
+The files of the lines down to `endpoints`, and `coerce`, are pure and do not know asyncua.
 """
 
 from __future__ import annotations
@@ -49,4 +53,5 @@ PROTOCOL = Protocol(
     plan=plan,
     create=_create,
     explore=_explore,
+    surveys=True,
 )

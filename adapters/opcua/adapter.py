@@ -18,11 +18,13 @@ from adapters.base import Context, Emit
 from adapters.opcua.decode import Items, decode
 from adapters.opcua.failures import status_name
 from adapters.opcua.items import MonitoredItems
-from adapters.opcua.nodes import parse_node
-from adapters.opcua.plan import endpoint
+from adapters.opcua.paths import parse_place
+from adapters.opcua.places import Places
+from adapters.opcua.plan import endpoint, items_of
 from adapters.opcua.publish import Arrival, Publisher
 from adapters.opcua.session import Limits, Session, Subscribed
-from adapters.opcua.settings import KINDS, OpcuaSettings
+from adapters.opcua.settings import OpcuaSettings
+from adapters.opcua.shapes import Shapes
 from adapters.opcua.write import TagWriter
 from gateway.batch import Batch, Flag, Reading, Value
 from gateway.errors import SourceLost
@@ -44,11 +46,8 @@ class OpcuaAdapter:
     def __init__(self, settings: OpcuaSettings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        self._nodes = [parse_node(tag.node) for tag in settings.tags]
-        self._items = Items(
-            tuple(context.points),
-            {handle: KINDS[tag.kind] for handle, tag in enumerate(settings.tags) if tag.kind},
-        )
+        self._where = [parse_place(tag.node) for tag in settings.tags]
+        self._items = items_of(settings.tags, context.points)
         self._writer: TagWriter | None = None
         self._was_read = False
 
@@ -64,13 +63,14 @@ class OpcuaAdapter:
             await session.open()
             self._context.facts["security"] = session.security
             limits = await session.limits()
-            self._writer = TagWriter(session, self._settings, self._nodes, self._items, self._context.now_ns)
+            places = Places(session, self._where)
+            self._writer = TagWriter(session, self._settings, places, self._items, self._context.now_ns)
             subscribed = await session.subscribe()
             reader.began(subscribed)
             if self._was_read:
                 reader.mark_all()  # nobody knows what changed while there was no subscription
             self._was_read = True
-            monitored = MonitoredItems(self._settings, self._nodes, session=session, subscription=subscribed.id)
+            monitored = MonitoredItems(self._settings, places, session=session, subscription=subscribed.id)
             async with asyncio.TaskGroup() as group:
                 publisher = Publisher(
                     session,
@@ -78,7 +78,7 @@ class OpcuaAdapter:
                     group,
                     silence_s=subscribed.sign_of_life_s + self._settings.timeout_s,
                 )
-                items = partial(reader.look_after, monitored, session, limits)
+                items = partial(reader.look_after, monitored, places, session, limits)
                 group.create_task(_or_end(publisher, items), name="opcua items")
                 group.create_task(_or_end(publisher, partial(_stay_alive, session)), name="opcua sign of life")
                 await reader.take_from(publisher, session)
@@ -118,6 +118,7 @@ class _Reader:
         self._emit_to = emit
         self._one_at_a_time = asyncio.Lock()
         self._lost: set[int] = set()
+        self._strange: dict[int, str] = {}
         self._live = False
         self._facts = context.facts
         self._facts.clear()
@@ -145,8 +146,10 @@ class _Reader:
             if arrival.message.status:
                 raise session.lost("waiting for changes", _ended_by(arrival.message.status))
 
-    async def look_after(self, monitored: MonitoredItems, session: Session, limits: Limits) -> NoReturn:
+    async def look_after(self, monitored: MonitoredItems, places: Places, session: Session, limits: Limits) -> NoReturn:
         """Has all tags monitored, and seldom asks again for those that were refused."""
+        shapes = Shapes(session, self._items, places)
+        await shapes.learn(limits.namespaces)
         refused = await monitored.ask(range(len(self._items.points)), limits)
         self._account(monitored, refused)
         await self._emit(self._refusals(refused))
@@ -156,6 +159,10 @@ class _Reader:
                 # Namespaces are read anew: a program that was loaded meanwhile may have brought one.
                 limits = await session.limits()
                 self._account(monitored, await monitored.ask(tuple(monitored.refused), limits))
+            if again := await shapes.learn_unknown():
+                self._strange.clear()
+                self._name_strange({})
+                await self._take_body(again)
 
     async def _take(self, arrival: Arrival) -> None:
         if not arrival.message.is_keep_alive:
@@ -167,12 +174,17 @@ class _Reader:
             self._count("lost_notification", arrival.lost)
             self.mark_all()
         for body in arrival.message.changes:
-            decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
-            for cause, number in decoded.odd.items():
-                self._count(cause, number)
-            if not decoded.complete:
-                self.mark_all()
-            await self._emit(decoded.batch)
+            await self._take_body(body)
+
+    async def _take_body(self, body: bytes) -> None:
+        decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
+        for cause, number in decoded.odd.items():
+            self._count(cause, number)
+        if decoded.strange:
+            self._name_strange(decoded.strange)
+        if not decoded.complete:
+            self.mark_all()
+        await self._emit(decoded.batch)
 
     async def _emit(self, batch: Batch) -> None:
         if batch:
@@ -185,6 +197,15 @@ class _Reader:
 
     def _count(self, cause: str, number: int) -> None:
         self._context.metrics.source_errors.labels(self._settings.name, cause).inc(number)
+
+    def _name_strange(self, strange: Mapping[int, str]) -> None:
+        """Names the tags whose values are no readings, and why; the newest word on each counts."""
+        self._strange.update(strange)
+        tags = self._settings.tags
+        self._facts["strange_tags"] = [
+            f"{tags[handle].name} ({tags[handle].node}): {what}"
+            for handle, what in islice(self._strange.items(), _MOST_NAMED)
+        ]
 
     def _say_live(self, up: bool) -> None:
         if up != self._live:
@@ -205,8 +226,9 @@ class _Reader:
     def _refusals(self, refused: Mapping[int, int]) -> Batch:
         now_ns = self._context.now_ns()
         return Batch.of(
-            Reading(now_ns, None, self._items.points[handle], code >> 16, flags=Flag.GATEWAY_TIME)
+            Reading(now_ns, None, point, code >> 16, flags=Flag.GATEWAY_TIME)
             for handle, code in refused.items()
+            for point in self._items.points_of(handle)
         )
 
 

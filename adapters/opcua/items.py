@@ -7,18 +7,15 @@ when a program is loaded into the PLC.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 from asyncua import ua
 
-from adapters.opcua.nodes import NodeAddress
+from adapters.opcua.places import Places
 from adapters.opcua.plan import ITEMS_PER_REQUEST
 from adapters.opcua.session import Limits, Session
 from adapters.opcua.settings import OpcuaSettings
 
-__all__ = ["MonitoredItems", "node_id"]
-
-_BAD_NODE_ID_UNKNOWN: Final = ua.StatusCodes.BadNodeIdUnknown
+__all__ = ["MonitoredItems"]
 
 
 class MonitoredItems:
@@ -28,11 +25,9 @@ class MonitoredItems:
         refused: StatusCode of each tag that is not monitored, by handle.
     """
 
-    def __init__(
-        self, settings: OpcuaSettings, nodes: Sequence[NodeAddress], *, session: Session, subscription: int
-    ) -> None:
+    def __init__(self, settings: OpcuaSettings, places: Places, *, session: Session, subscription: int) -> None:
         self._settings = settings
-        self._nodes = nodes
+        self._places = places
         self._session = session
         self._subscription = subscription
         self._chunk = ITEMS_PER_REQUEST
@@ -43,7 +38,7 @@ class MonitoredItems:
 
         Args:
             handles: the tags, by index.
-            limits: what the server says about itself; namespace URIs are looked up in it.
+            limits: what the server says about itself; namespace URIs are looked up in it, and browse paths at it.
 
         Returns:
             StatusCodes of those that the server refused, by handle.
@@ -55,12 +50,11 @@ class MonitoredItems:
             self._chunk = min(self._chunk, limits.items_per_request)
         refused: dict[int, int] = {}
         known: list[tuple[int, ua.NodeId]] = []
-        for handle in handles:
-            node = node_id(self._nodes[handle], limits.namespaces)
-            if node is None:
-                refused[handle] = _BAD_NODE_ID_UNKNOWN
+        for handle, found in (await self._places.find(handles, limits.namespaces)).items():
+            if isinstance(found, int):
+                refused[handle] = found
             else:
-                known.append((handle, node))
+                known.append((handle, found))
         at = 0
         while at < len(known):
             chunk = known[at : at + self._chunk]
@@ -87,12 +81,3 @@ class MonitoredItems:
         item.RequestedParameters.QueueSize = self._settings.queue_size
         item.RequestedParameters.DiscardOldest = True
         return item
-
-
-def node_id(address: NodeAddress, namespaces: Sequence[str]) -> ua.NodeId | None:
-    """The node id at this server; None where the server does not know the namespace."""
-    if address.uri is None:
-        return ua.NodeId(address.identifier, address.namespace)
-    if address.uri not in namespaces:
-        return None
-    return ua.NodeId(address.identifier, namespaces.index(address.uri))

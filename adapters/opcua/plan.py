@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from typing import Final
 
 from adapters.base import PointSpec
-from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, split_url
+from adapters.opcua.decode import Items
+from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, OpcuaTag, split_url
+from adapters.opcua.spread import Spread
 from gateway.config.words import many
 
-__all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points", "security_words"]
+__all__ = ["ITEMS_PER_REQUEST", "endpoint", "items_of", "plan", "points", "security_words"]
 
 ITEMS_PER_REQUEST: Final = 1_000
 """Monitored items asked for in one request, where the server does not set a lower limit."""
@@ -28,8 +31,32 @@ def endpoint(settings: OpcuaSettings) -> str:
 
 
 def points(settings: OpcuaSettings) -> list[PointSpec]:
-    """The device's points, one a tag, in the order of the file."""
-    return [PointSpec(tag.name, tag.unit, KINDS[tag.kind] if tag.kind else None) for tag in settings.tags]
+    """The device's points in the order of the file: one a tag, or one for each of its elements and fields."""
+    return [
+        PointSpec(name, tag.unit, KINDS[tag.kind] if tag.kind else None)
+        for tag in settings.tags
+        for name in tag.point_names
+    ]
+
+
+def items_of(tags: Sequence[OpcuaTag], numbers: Sequence[int]) -> Items:
+    """What the client handles of these tags stand for: a tag's handle is its index.
+
+    Args:
+        tags: of one device.
+        numbers: of their points, in the order of `points`.
+    """
+    first: list[int] = []
+    spreads: dict[int, Spread] = {}
+    at = 0
+    for handle, tag in enumerate(tags):
+        ways = tag.selectors
+        first.append(numbers[at])
+        if not tag.is_single:
+            spreads[handle] = Spread(numbers[at : at + len(ways)], ways, tag.elements or 0)
+        at += len(ways)
+    declared = {handle: KINDS[tag.kind] for handle, tag in enumerate(tags) if tag.kind}
+    return Items(tuple(first), declared, spreads)
 
 
 def security_words(security: str | None, mode: str) -> str:
@@ -54,6 +81,7 @@ def plan(settings: OpcuaSettings) -> list[str]:
     samples = math.ceil(settings.publishing_interval_ms / settings.sampling_ms)
     requests = math.ceil(len(settings.tags) / ITEMS_PER_REQUEST)
     kept = many(settings.queue_size, "reading")
+    spread = [tag for tag in settings.tags if not tag.is_single]
     lines = [
         f"one session at {endpoint(settings)}, {who}, {secured}",
         f"changes sent every {settings.publishing_interval_ms:g} ms",
@@ -63,6 +91,9 @@ def plan(settings: OpcuaSettings) -> list[str]:
         f"tags that are refused are asked for again every {settings.retry_refused_s:g} s",
     ]
     lines += _security_notes(settings)
+    if spread:
+        made = sum(len(tag.selectors) for tag in spread)
+        lines.append(f"{many(len(spread), 'variable')} read by elements or fields, as {many(made, 'point')} together")
     if settings.queue_size < samples:
         lines.append(
             f"note: {samples} samples are taken between two sendings, but only {settings.queue_size} of them "

@@ -7,14 +7,16 @@ offers, and never none.
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from msgspec import Meta, field
 
-from adapters.opcua.nodes import parse_node
+from adapters.opcua.paths import parse_place
+from adapters.opcua.spread import MOST_ELEMENTS, Selector, parse_field, selectors, suffix
 from gateway.batch import Kind
-from gateway.config.models import DeviceSettings, TagSettings
+from gateway.config.models import NAME_PATTERN, DeviceSettings, TagSettings
 from gateway.errors import TidegateError
 
 __all__ = ["DEFAULT_PORT", "KINDS", "OpcuaSettings", "OpcuaTag", "check", "split_url"]
@@ -39,7 +41,8 @@ class OpcuaTag(TagSettings, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=4096,
-            description="Node id of the variable, such as ns=2;s=Press.Temperature or nsu=urn:maker:line;i=1001.",
+            description="Node id of the variable, such as ns=2;s=Press.Temperature or nsu=urn:maker:line;i=1001, or "
+            "its browse path, such as /Objects/2:Press/2:Temperature.",
         ),
     ]
     kind: Annotated[
@@ -49,6 +52,35 @@ class OpcuaTag(TagSettings, frozen=True, kw_only=True):
             "Default: each value keeps the kind the device gave it."
         ),
     ] = None
+    elements: Annotated[
+        Annotated[int, Meta(ge=1, le=MOST_ELEMENTS)] | None,
+        Meta(
+            description="The variable is an array, and so many of its elements become tags of their own: NAME[0], "
+            "NAME[1] and so on; a matrix counts row by row."
+        ),
+    ] = None
+    fields: Annotated[
+        list[Annotated[str, Meta(min_length=1, max_length=256)]] | None,
+        Meta(
+            description="The variable is a structure, and these of its fields become tags of their own: Speed makes "
+            "NAME.Speed; Position.X and Samples[2] reach further in."
+        ),
+    ] = None
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the variable is one tag."""
+        return self.elements is None and not self.fields
+
+    @property
+    def selectors(self) -> list[Selector]:
+        """The ways from the variable's value to the tag's points."""
+        return selectors(self.elements, self.fields)
+
+    @property
+    def point_names(self) -> list[str]:
+        """Names of the tag's points: its own, or one for each element and field."""
+        return [self.name + suffix(selector) for selector in self.selectors]
 
 
 class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
@@ -165,15 +197,44 @@ def check(settings: OpcuaSettings) -> list[tuple[str, str]]:
         problems.append(("ignore_checks", what))
     first_use: dict[str, int] = {}
     for index, tag in enumerate(settings.tags):
-        earlier = first_use.setdefault(tag.name, index)
-        if earlier != index:
-            problems.append(
-                (f"tags[{index}].name", f"{tag.name!r} is the name of tags[{earlier}] too; give each tag its own name")
-            )
+        where = f"tags[{index}]"
         try:
-            parse_node(tag.node)
+            parse_place(tag.node)
         except ValueError as error:
-            problems.append((f"tags[{index}].node", str(error)))
+            problems.append((f"{where}.node", str(error)))
+        problems += [(f"{where}.{key}", what) for key, what in _check_spread(tag)]
+        for name in _names(tag):
+            earlier = first_use.setdefault(name, index)
+            if earlier != index:
+                what = f"{name!r} is the name of tags[{earlier}] too; give each tag its own name"
+                problems.append((f"{where}.name", what))
+                break
+    return problems
+
+
+def _names(tag: OpcuaTag) -> list[str]:
+    try:
+        return tag.point_names
+    except ValueError:
+        return [tag.name]
+
+
+def _check_spread(tag: OpcuaTag) -> list[tuple[str, str]]:
+    problems = []
+    if tag.fields is not None and not tag.fields:
+        problems.append(("fields", "the list is empty; name the structure's fields, or leave fields out"))
+    if tag.fields and tag.kind is not None:
+        problems.append(("kind", "the fields of a structure have kinds of their own; leave kind out"))
+    for index, text in enumerate(tag.fields or ()):
+        try:
+            name = tag.name + suffix(parse_field(text))
+        except ValueError as error:
+            problems.append((f"fields[{index}]", str(error)))
+            continue
+        if not re.search(NAME_PATTERN, name):
+            problems.append((f"fields[{index}]", f"{text!r} has a /, a + or a # in it, which no tag's name may have"))
+        elif text in (tag.fields or ())[:index]:
+            problems.append((f"fields[{index}]", f"{text!r} stands twice; keep one"))
     return problems
 
 

@@ -364,6 +364,13 @@ class DeviceSettings(Section, frozen=True):
     kind: Annotated[
         str, Meta(min_length=1, max_length=64, description="What the policy knows this device as: input.device.type.")
     ] = "sensor"
+    tags_file: Annotated[
+        LocalPath | None,
+        Meta(
+            description="A CSV file of more tags. Its first line names the columns, which are the keys of a tag; they "
+            "are read behind those in tags."
+        ),
+    ] = None
 
 
 class Config(Section, frozen=True):

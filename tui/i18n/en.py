@@ -136,6 +136,8 @@ WORDS: Final = {
     "field.length": "String bytes",
     "field.scale": "Scale",
     "field.offset": "Offset",
+    "field.elements": "Elements",
+    "field.fields": "Fields",
     "field.unit": "Unit",
     "field.topic": "Topic",
     "field.client_id": "Client id",
@@ -164,6 +166,7 @@ WORDS: Final = {
     "editor.name_missing": "Give the device a name first.",
     "editor.name_taken": "Another device is called {name}. Choose another name.",
     "editor.tag_taken": "Another tag is called {name}. Choose another name.",
+    "editor.tags_file": "and those in {file}, which are edited there",
     "editor.leave": "Leave without putting the changes into the draft?",
     "editor.kept": "{name} is in the draft. 5 Review shows and applies it.",
     "editor.kept_wrong": (

@@ -96,6 +96,8 @@ class ModbusEditor(Editor):
         )
         with Horizontal(classes="bar"):
             yield Say("modbus.tags", self.words, tone="head")
+            if "tags_file" in self.section:
+                yield Say("editor.tags_file", self.words, tone="dim", file=self.section["tags_file"])
             yield Press("do.read", self.words)
         yield Grid(_COLUMNS, self.words, empty="modbus.none", id="tags")
 
@@ -155,7 +157,7 @@ class ModbusEditor(Editor):
         self.ask(self._read_now, "read")
 
     async def _read_now(self) -> None:
-        section = self.edited()
+        section = {key: value for key, value in self.edited().items() if key != "tags_file"}
         read = await self.session.backend.read({**section, "name": section.get("name") or "new"})
         self._read = {one.tag: one for one in read}
         good = sum(one.quality == "good" for one in read)

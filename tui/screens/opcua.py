@@ -109,6 +109,8 @@ class OpcuaEditor(Editor):
         yield Grid(_TREE, words, empty="opcua.connect_first", id="nodes")
         with Horizontal(classes="bar"):
             yield Say("opcua.tags", words, tone="head")
+            if "tags_file" in section:
+                yield Say("editor.tags_file", words, tone="dim", file=section["tags_file"])
         yield Grid(_TAGS, words, empty="opcua.none", id="tags")
 
     def edited(self) -> dict[str, Any]:
@@ -240,7 +242,7 @@ class OpcuaEditor(Editor):
 
     def _device(self) -> dict[str, Any]:
         """The section to connect by, which need not have a name or tags yet."""
-        section = {key: value for key, value in self.edited().items() if key != "tags"}
+        section = {key: value for key, value in self.edited().items() if key not in ("tags", "tags_file")}
         return {**section, "name": section.get("name") or "new"}
 
     def _toggle(self, node: Node) -> None:
@@ -248,7 +250,7 @@ class OpcuaEditor(Editor):
             self._tags = [tag for tag in self._tags if tag.get("node") != node.id]
         else:
             name = free_name(node.name, {str(tag.get("name")) for tag in self._tags})
-            self._tags = [*self._tags, {"name": name, "node": node.id}]
+            self._tags = [*self._tags, {"name": name, "node": node.id, **node.keys}]
         self.show()
 
     def _renamed(self, old: dict[str, Any], new: dict[str, Any] | None) -> None:

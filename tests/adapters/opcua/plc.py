@@ -193,19 +193,23 @@ class Rig:
 
     def __init__(self, port: int, nodes: dict[str, str], **settings: Any) -> None:
         kinds, site = settings.pop("kinds", {}), settings.pop("site", NOWHERE)
-        tags = [OpcuaTag(name=name, node=node, kind=kinds.get(name)) for name, node in nodes.items()]
+        apart = settings.pop("apart", {})
+        tags = [
+            OpcuaTag(name=name, node=node, kind=kinds.get(name), **apart.get(name, {})) for name, node in nodes.items()
+        ]
+        names = [name for tag in tags for name in tag.point_names]
         settings = {"publishing_interval_ms": 20.0, "timeout_s": 5.0, **settings}
         self.settings = OpcuaSettings(name="press", url=f"opc.tcp://127.0.0.1:{port}", tags=tags, **settings)
         self.metrics = Metrics()
         self.lives: list[bool] = []
         self.context = Context(
-            points=range(101, 101 + len(tags)),
+            points=range(101, 101 + len(names)),
             metrics=self.metrics,
             now_ns=lambda: NOW_NS,
             live=self.lives.append,
             site=site,
         )
-        self.numbers = dict(zip(nodes, range(101, 101 + len(tags)), strict=True))
+        self.numbers = dict(zip(names, range(101, 101 + len(names)), strict=True))
         self.batches: list[Batch] = []
         self.entered = 0
         self.gate = asyncio.Event()

@@ -93,9 +93,12 @@ def test_with_every_key_in_force_it_can_be_used(tmp_path):
     for key, name in re.findall(r'^(ca|cert|key)_file = "(.*?)"', text, re.MULTILINE):
         shutil.copy(made[key], tmp_path / name)
     (tmp_path / "policy.rego").write_text((FOLDER / "policy.rego").read_text())
+    (tmp_path / "press-tags.csv").write_text((FOLDER / "press-tags.csv").read_text())
     config = load(tmp_path / "config.toml", env={"MQTT_PASSWORD": "a", "PRESS_PASSWORD": "b"})
     assert config.uplink.password == "a"
     assert config.devices[0].password == "b"
+    assert [tag.name for tag in config.devices[0].tags][-4:] == ["pressure", "stroke", "currents", "motor"]
+    assert config.devices[0].tags[-1].fields == ["Speed", "Position.X"]
 
 
 def test_a_commented_key_shows_its_default():
