@@ -21,16 +21,44 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, runtime_checkable
+from typing import Any, NamedTuple, runtime_checkable
 from typing import Protocol as TypingProtocol
 
 from gateway.batch import Batch, Kind, Reading, Value
 from gateway.config.models import DeviceSettings
 from gateway.metrics import Metrics
 
-__all__ = ["Adapter", "Context", "Emit", "Explorer", "Node", "PointSpec", "Protocol", "Writer"]
+__all__ = ["Adapter", "Context", "Emit", "Explorer", "Memory", "Node", "PointSpec", "Protocol", "Writer"]
 
-Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
+
+class Emit(TypingProtocol):
+    """Hands a batch over."""
+
+    def __call__(self, batch: Batch, mark: bytes = b"", /) -> Awaitable[None]:
+        """Returns once the batch is durable.
+
+        Args:
+            batch: the readings.
+            mark: what `Memory.recall` is to give from now on. It is committed with the batch: after a crash either both
+                are there or none. Where the filters left nothing of the batch it may follow some seconds later.
+        """
+
+
+class Memory(TypingProtocol):
+    """What an adapter knows in its next life, also when this one ends by SIGKILL. Each device has its own.
+
+    It may be lost (a damaged disk), so nothing may depend on it but the knowledge that something can be gone on with.
+    """
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the device will be read again; False once it was taken out of the configuration."""
+
+    async def recall(self) -> tuple[bytes, bytes]:
+        """What was kept last, and the last mark; empty where there is none."""
+
+    async def keep(self, state: bytes) -> bool:
+        """Keeps a few kilobytes; empty forgets. Says whether it is durable: the disk may refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +80,7 @@ class Context:
         now_ns: UTC nanoseconds since 1970.
         live: called with True once readings flow, and again after each change; the adapter's own word on its state.
         facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it.
+        memory: what outlives the process; None where nothing does.
     """
 
     points: Sequence[int]
@@ -59,6 +88,7 @@ class Context:
     now_ns: Callable[[], int] = time.time_ns
     live: Callable[[bool], None] = lambda _up: None
     facts: dict[str, Any] = field(default_factory=dict)
+    memory: Memory | None = None
 
 
 class Adapter(TypingProtocol):

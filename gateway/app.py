@@ -135,6 +135,7 @@ class Gateway:
                 crew=crew,
                 metrics=self._metrics,
                 now_ns=self._now_ns,
+                memory=spool.memory,
                 denial=self._denial(policy),
             )
             audit = spool.audit(max_rows=config.commands.audit_rows)

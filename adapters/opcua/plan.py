@@ -7,10 +7,10 @@ from collections import Counter
 from typing import Final
 
 from adapters.base import PointSpec
-from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, split_url
+from adapters.opcua.settings import DEFAULT_PORT, KINDS, OpcuaSettings, OpcuaTag, split_url
 from gateway.config.words import many
 
-__all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points"]
+__all__ = ["ITEMS_PER_REQUEST", "endpoint", "plan", "points", "publishing_ms", "sampling_ms"]
 
 ITEMS_PER_REQUEST: Final = 1_000
 """Monitored items asked for in one request, where the server does not set a lower limit."""
@@ -35,24 +35,64 @@ def points(settings: OpcuaSettings) -> list[PointSpec]:
 def plan(settings: OpcuaSettings) -> list[str]:
     """Lines for `tidegate check`: what will be asked of the device, and how often."""
     who = f"as user {settings.username!r}" if settings.username else "anonymously"
-    samples = math.ceil(settings.publishing_interval_ms / settings.sampling_ms)
     requests = math.ceil(len(settings.tags) / ITEMS_PER_REQUEST)
-    kept = many(settings.queue_size, "reading")
+    intervals = Counter(publishing_ms(settings, tag) for tag in settings.tags)
+    samplings = Counter((sampling_ms(settings, tag), _kept(settings, tag)) for tag in settings.tags)
     lines = [
         f"one session at {endpoint(settings)}, {who}, not encrypted",
-        f"changes sent every {settings.publishing_interval_ms:g} ms",
-        f"variables sampled every {settings.sampling_ms:g} ms, up to {kept} of each kept there",
+        *(
+            f"changes of {many(tags, 'tag')} sent every {interval_ms:g} ms"
+            for interval_ms, tags in sorted(intervals.items())
+        ),
+        *(
+            f"{many(tags, 'variable')} sampled every {sampled_ms:g} ms, up to {many(kept, 'reading')} of each kept there"
+            for (sampled_ms, kept), tags in sorted(samplings.items())
+        ),
         f"{many(len(settings.tags), 'tag')}, asked for in {many(requests, 'request')} of at most {ITEMS_PER_REQUEST}",
         f"lost after {2 * settings.timeout_s:g} s without a sign of life",
         f"tags that are refused are asked for again every {settings.retry_refused_s:g} s",
     ]
-    if settings.queue_size < samples:
+    if settings.tags:
+        lines.append(_bridged(settings))
+    short = [tag for tag in settings.tags if _kept(settings, tag) < _samples(settings, tag)]
+    if short:
         lines.append(
-            f"note: {samples} samples are taken between two sendings, but only {settings.queue_size} of them "
-            "can be kept: the others are lost at the server; raise queue_size to keep them"
+            f"note: of {many(len(short), 'tag')}, such as {short[0].name}, {_samples(settings, short[0])} samples are "
+            f"taken between two sendings, but only {_kept(settings, short[0])} of them can be kept: the others are "
+            "lost at the server; raise queue_size to keep them"
         )
     twice = sorted(node for node, uses in Counter(tag.node for tag in settings.tags).items() if uses > 1)
     if twice:
         are = "is" if len(twice) == 1 else "are"
         lines.append(f"note: {many(len(twice), 'node')} {are} read by more than one tag, such as {twice[0]}")
     return lines
+
+
+def publishing_ms(settings: OpcuaSettings, tag: OpcuaTag) -> float:
+    """How often a tag's changes are sent, in milliseconds: as it says itself, else as the device says."""
+    return tag.publishing_interval_ms or settings.publishing_interval_ms
+
+
+def sampling_ms(settings: OpcuaSettings, tag: OpcuaTag) -> float:
+    """How often the server looks at a tag, in milliseconds; unless it is said, as often as changes are sent."""
+    return tag.sampling_interval_ms or settings.sampling_interval_ms or publishing_ms(settings, tag)
+
+
+def _kept(settings: OpcuaSettings, tag: OpcuaTag) -> int:
+    return tag.queue_size or settings.queue_size
+
+
+def _samples(settings: OpcuaSettings, tag: OpcuaTag) -> int:
+    return math.ceil(publishing_ms(settings, tag) / sampling_ms(settings, tag))
+
+
+def _bridged(settings: OpcuaSettings) -> str:
+    """How long the gateway may be away before a tag that always changes runs its queue over."""
+    bridged_s = min(_kept(settings, tag) * sampling_ms(settings, tag) / 1000 for tag in settings.tags)
+    lifetime_s = settings.subscription_lifetime_s
+    if bridged_s >= lifetime_s:
+        return f"kept there for {lifetime_s:g} s while the gateway is away"
+    return (
+        f"kept there for {lifetime_s:g} s while the gateway is away; a tag that changes with each sample "
+        f"fills its queue within {bridged_s:g} s"
+    )

@@ -14,11 +14,12 @@ from asyncua.server.subscription_service import SubscriptionService
 from adapters.base import Adapter, Context
 from adapters.opcua import PROTOCOL
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
+from adapters.plant.subscriptions import use_kept_subscriptions
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
 from tests.waiting import until
 
-__all__ = ["NOW_NS", "Line", "Plc", "Rig", "until"]
+__all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "until"]
 
 NOW_NS = 1_800_000_000_000_000_000
 """What the gateway's clock says in these tests."""
@@ -43,9 +44,12 @@ class Plc:
         self.port = 0
 
     @classmethod
-    async def start(cls, port: int = 0) -> "Plc":
+    async def start(cls, port: int = 0, *, stock: bool = False) -> "Plc":
+        """Starts one; `stock`: with asyncua's own subscriptions, which cannot be taken over (`adapters.plant`)."""
         server = Server(user_manager=_Users())
         await server.init()
+        if not stock:
+            use_kept_subscriptions(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
         assert await server.register_namespace(URI) == 2
@@ -188,19 +192,44 @@ class Line:
             writer.close()
 
 
+class Remembered:
+    """A memory that outlives the adapter, as the spool's does."""
+
+    def __init__(self) -> None:
+        self.wanted = True
+        self.state = b""
+        self.mark = b""
+
+    async def recall(self) -> tuple[bytes, bytes]:
+        return self.state, self.mark
+
+    async def keep(self, state: bytes) -> bool:
+        self.state = state
+        return True
+
+
 class Rig:
     """An adapter on a server, and what it emitted."""
 
     def __init__(self, port: int, nodes: dict[str, str], **settings: Any) -> None:
         kinds = settings.pop("kinds", {})
-        tags = [OpcuaTag(name=name, node=node, kind=kinds.get(name)) for name, node in nodes.items()]
+        own = settings.pop("own", {})
+        memory = settings.pop("memory", None)
+        tags = [
+            OpcuaTag(name=name, node=node, kind=kinds.get(name), **own.get(name, {})) for name, node in nodes.items()
+        ]
         settings = {"publishing_interval_ms": 20.0, "timeout_s": 5.0, **settings}
         self.settings = OpcuaSettings(name="press", url=f"opc.tcp://127.0.0.1:{port}", tags=tags, **settings)
         self.metrics = Metrics()
         self.lives: list[bool] = []
         self.context = Context(
-            points=range(101, 101 + len(tags)), metrics=self.metrics, now_ns=lambda: NOW_NS, live=self.lives.append
+            points=range(101, 101 + len(tags)),
+            metrics=self.metrics,
+            now_ns=lambda: NOW_NS,
+            live=self.lives.append,
+            memory=memory,
         )
+        self.memory: Remembered | None = memory
         self.numbers = dict(zip(nodes, range(101, 101 + len(tags)), strict=True))
         self.batches: list[Batch] = []
         self.entered = 0
@@ -208,10 +237,12 @@ class Rig:
         self.gate.set()
         self.adapter: Adapter = PROTOCOL.create(self.settings, self.context)
 
-    async def emit(self, batch: Batch) -> None:
+    async def emit(self, batch: Batch, mark: bytes = b"", /) -> None:
         self.entered += 1
         await self.gate.wait()
         self.batches.append(batch)
+        if mark and self.memory is not None:
+            self.memory.mark = mark
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
