@@ -45,8 +45,8 @@ def plan(settings: OpcuaSettings) -> list[str]:
             for interval_ms, tags in sorted(intervals.items())
         ),
         *(
-            f"{many(tags, 'variable')} sampled every {sampled_ms:g} ms, up to {many(kept, 'reading')} of each kept there"
-            for (sampled_ms, kept), tags in sorted(samplings.items())
+            f"{many(tags, 'variable')} sampled every {sample_ms:g} ms, up to {many(kept, 'reading')} of each kept there"
+            for (sample_ms, kept), tags in sorted(samplings.items())
         ),
         f"{many(len(settings.tags), 'tag')}, asked for in {many(requests, 'request')} of at most {ITEMS_PER_REQUEST}",
         f"lost after {2 * settings.timeout_s:g} s without a sign of life",

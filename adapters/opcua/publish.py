@@ -81,7 +81,7 @@ class Publisher:
         window: requests to keep outstanding.
 
     Attributes:
-        heard: messages that came by Publish.
+        heard: messages that came, by Publish or Republish.
         spoiled: whether the numbers make no sense any more, so that nothing of these subscriptions can be gone on with.
     """
 
@@ -253,6 +253,7 @@ class Publisher:
             if message is None:
                 stream.lost += 1
             else:
+                self.heard += 1
                 lost, stream.lost = stream.lost, 0
                 self._in_turn.append(Arrival(subscription, message, lost, republished=True))
         return True
