@@ -88,6 +88,7 @@ async def test_messages_that_were_on_the_way_when_the_line_broke_are_fetched_aga
         rig = Rig(line.port, {"n": "ns=2;s=n"}, queue_size=1000)
         async with rig.running() as task:
             await rig.seen()
+            await until(lambda: plc.unacknowledged == [])
             line.passes = 0  # the server's answers are lost from now on
             for _ in range(3):
                 sent = len(plc.unacknowledged)
@@ -361,8 +362,8 @@ async def test_what_the_server_s_queue_could_not_hold_is_told(plc: Plc, counter:
         async with rig.running() as task:
             await rig.seen()
             await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await until(lambda: plc.unacknowledged == [])
             line.passes = 0
-            sent = len(plc.unacknowledged)
             for _ in range(4):  # one for each request that is outstanding
                 sent = len(plc.unacknowledged)
                 await counter.up()
