@@ -69,13 +69,16 @@ class Plc:
     async def add(self, name: str, value: Any) -> None:
         await self.add_all({name: value})
 
-    async def add_all(self, values: dict[str, Any]) -> None:
-        """Adds variables whose node ids are ns=2;s=NAME; one that an earlier test added gets the new value."""
+    async def add_all(self, values: dict[str, Any], *, below: ua.NodeId | None = None) -> None:
+        """Adds variables whose node ids are ns=2;s=NAME; one that an earlier test added gets the new value.
+
+        Put `below` folders where they are thousands: asyncua compares each with all its siblings.
+        """
         variants = [value if isinstance(value, ua.Variant) else ua.Variant(value) for value in values.values()]
         results = await self.server.iserver.isession.add_nodes(
             [
                 ua.AddNodesItem(
-                    ParentNodeId=ua.NodeId(ua.ObjectIds.ObjectsFolder),
+                    ParentNodeId=below or ua.NodeId(ua.ObjectIds.ObjectsFolder),
                     ReferenceTypeId=ua.NodeId(ua.ObjectIds.Organizes),
                     RequestedNewNodeId=ua.NodeId(name, 2),
                     BrowseName=ua.QualifiedName(name, 2),
