@@ -44,15 +44,23 @@ class Plc:
         self.port = 0
 
     @classmethod
-    async def start(cls, port: int = 0, *, stock: bool = False) -> "Plc":
-        """Starts one; `stock`: with asyncua's own subscriptions, which cannot be taken over (`adapters.plant`)."""
+    async def start(cls, port: int = 0, *, stock: bool = False, before: tuple[str, ...] = ()) -> "Plc":
+        """Starts one.
+
+        Args:
+            port: where; 0 lets the system choose.
+            stock: with asyncua's own subscriptions, which cannot be taken over (`adapters.plant`).
+            before: namespaces that come before ours.
+        """
         server = Server(user_manager=_Users())
         await server.init()
         if not stock:
             use_kept_subscriptions(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        assert await server.register_namespace(URI) == 2
+        for uri in before:
+            await server.register_namespace(uri)
+        assert await server.register_namespace(URI) == 2 + len(before)
         plc = cls(server)
         await server.start()
         plc.port = server.bserver.port
@@ -66,10 +74,10 @@ class Plc:
         """Ends what a test left behind. Its variables stay: asyncua takes a minute to delete thousands."""
         await self.service.delete_subscriptions([*self.service.subscriptions])
 
-    async def add(self, name: str, value: Any) -> None:
-        await self.add_all({name: value})
+    async def add(self, name: str, value: Any, *, namespace: int = 2) -> None:
+        await self.add_all({name: value}, namespace=namespace)
 
-    async def add_all(self, values: dict[str, Any], *, below: ua.NodeId | None = None) -> None:
+    async def add_all(self, values: dict[str, Any], *, below: ua.NodeId | None = None, namespace: int = 2) -> None:
         """Adds variables whose node ids are ns=2;s=NAME; one that an earlier test added gets the new value.
 
         Put `below` folders where they are thousands: asyncua compares each with all its siblings.
@@ -80,7 +88,7 @@ class Plc:
                 ua.AddNodesItem(
                     ParentNodeId=below or ua.NodeId(ua.ObjectIds.ObjectsFolder),
                     ReferenceTypeId=ua.NodeId(ua.ObjectIds.Organizes),
-                    RequestedNewNodeId=ua.NodeId(name, 2),
+                    RequestedNewNodeId=ua.NodeId(name, namespace),
                     BrowseName=ua.QualifiedName(name, 2),
                     NodeClass=ua.NodeClass.Variable,
                     NodeAttributes=ua.VariableAttributes(Value=variant),
