@@ -101,8 +101,8 @@ class OpcuaAdapter:
                 for place, one in enumerate(subscriptions):
                     silence_s = one.sign_of_life_s + self._settings.timeout_s
                     if continued:
-                        _, durable, held = continued[place]
-                        publisher.take_over(one.id, silence_s=silence_s, durable=durable, held=held)
+                        _, durable, held, exact = continued[place]
+                        publisher.take_over(one.id, silence_s=silence_s, durable=durable, held=held, exact=exact)
                     else:
                         publisher.begin(one.id, silence_s=silence_s)
                 monitored = MonitoredItems(
@@ -186,7 +186,7 @@ class _Reader:
         self._live = False
         self._facts = context.facts
         self._facts.clear()
-        self._facts.update(notifications=0, republished=0, lost_notifications=0)
+        self._facts.update(notifications=0, republished=0, lost_notifications=0, unsure_notifications=0)
 
     def began(self, subscriptions: Sequence[Subscribed], *, continued: bool) -> None:
         """Notes what the server granted, and whether it goes on where an earlier session ended."""
@@ -258,6 +258,10 @@ class _Reader:
         if arrival.lost:
             self._facts["lost_notifications"] += arrival.lost
             self._count("lost_notification", arrival.lost)
+            self.mark_all()
+        if arrival.unsure:
+            self._facts["unsure_notifications"] += arrival.unsure
+            self._count("unsure_notification", arrival.unsure)
             self.mark_all()
         if message.is_keep_alive:
             return

@@ -35,11 +35,14 @@ class Continued(NamedTuple):
         subscribed: what the server granted when it was made.
         durable: number of its last message that is durable; 0 where none is.
         held: numbers of the messages that the server still holds.
+        exact: whether nothing after `durable` was acknowledged. The mark of another process may lag behind, where
+            filters left nothing of the last messages.
     """
 
     subscribed: Subscribed
     durable: int
     held: tuple[int, ...]
+    exact: bool
 
 
 class Continuity:
@@ -57,6 +60,7 @@ class Continuity:
         self._recalled = memory is None
         self._kept: Kept | None = None
         self._durable: dict[int, int] = {}
+        self._own: set[int] = set()
         self._silent = 0
         self.was_read = False
 
@@ -83,7 +87,12 @@ class Continuity:
             if what is Next.GO_ON and taken and not any(one.status for one in taken):
                 self._silent += 1
                 return [
-                    Continued(_subscribed(subscription), self._durable.get(subscription.id, 0), one.available)
+                    Continued(
+                        _subscribed(subscription),
+                        durable=self._durable.get(subscription.id, 0),
+                        held=one.available,
+                        exact=subscription.id in self._own,
+                    )
                     for subscription, one in zip(kept.subscriptions, taken, strict=True)
                 ]
             ours = [number for number, one in zip(kept.ids, taken, strict=False) if not one.status]
@@ -101,6 +110,7 @@ class Continuity:
         """Notes new subscriptions whose items are still to be made."""
         self._silent = 0
         self._durable = {}
+        self._own = {one.id for one in subscriptions}
         self._kept = Kept(
             epoch=os.urandom(8),
             server=server,
@@ -138,6 +148,7 @@ class Continuity:
     def is_durable(self, subscription: int, number: int) -> None:
         """Notes that this message, and all before it, are durable."""
         self._durable[subscription] = number
+        self._own.add(subscription)
 
     def heard(self) -> None:
         """Notes that the subscriptions speak."""

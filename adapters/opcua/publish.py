@@ -13,8 +13,8 @@ Invariants
 - What arrived before the source was lost is handed out first: a reading that is here is not thrown away. Only a message
   that shows a hole is not, where the source is lost while the hole is filled: it stays unacknowledged like what is
   missing before it, and both are the next session's to fetch.
-- What a subscription that was taken over still holds is handed out before anything new, and what of it was durable
-  already is acknowledged and not handed out again.
+- What a subscription that was taken over still holds is handed out before anything new, one at a time, and what of it
+  was durable already is acknowledged and not handed out again.
 """
 
 from __future__ import annotations
@@ -45,12 +45,14 @@ class Arrival(NamedTuple):
         message: what the server sent.
         lost: messages missing right before this one that nobody has any more.
         republished: whether it was fetched by Republish.
+        unsure: messages missing before this one that may have been dealt with by an earlier process.
     """
 
     subscription: int
     message: Message
     lost: int = 0
     republished: bool = False
+    unsure: int = 0
 
 
 class _Stream:
@@ -61,15 +63,33 @@ class _Stream:
         waited_s: how long one has been waited for.
         expected: the number due next; None before the first message.
         lost: messages that are missing and have not been told yet.
+        exact: whether what is missing now is lost; else nobody knows.
+        unsure: missing ones of that kind that have not been told yet.
         asked_for: numbers that were asked for by Republish.
     """
 
-    def __init__(self, silence_s: float, expected: int | None) -> None:
+    def __init__(self, silence_s: float, expected: int | None, *, exact: bool = True) -> None:
         self.silence_s = silence_s
         self.waited_s = 0.0
         self.expected = expected
         self.lost = 0
+        self.exact = exact
+        self.unsure = 0
         self.asked_for: deque[int] = deque(maxlen=_MOST_REPUBLISHED)
+
+    def misses(self, messages: int) -> None:
+        """Notes messages that nobody has."""
+        if self.exact:
+            self.lost += messages
+        else:
+            self.unsure += messages
+
+    def arrival(self, subscription: int, message: Message, *, republished: bool = False) -> Arrival:
+        """A message in its turn, with what is missing before it."""
+        lost, self.lost, unsure, self.unsure = self.lost, 0, self.unsure, 0
+        if not message.is_keep_alive:
+            self.exact = True
+        return Arrival(subscription, message, lost, republished=republished, unsure=unsure)
 
 
 class Publisher:
@@ -90,7 +110,7 @@ class Publisher:
         self._group = group
         self._window = window
         self._streams: dict[int, _Stream] = {}
-        self._held: deque[tuple[int, tuple[int, ...]]] = deque()
+        self._held: deque[tuple[int, int]] = deque()
         self._outstanding = 0
         self._arrived: deque[tuple[int, Message]] = deque()
         self._news = asyncio.Event()
@@ -109,7 +129,9 @@ class Publisher:
         """
         self._streams[subscription] = _Stream(silence_s, None)
 
-    def take_over(self, subscription: int, *, silence_s: float, durable: int, held: Iterable[int]) -> None:
+    def take_over(
+        self, subscription: int, *, silence_s: float, durable: int, held: Iterable[int], exact: bool = True
+    ) -> None:
         """Adds a subscription of an earlier session.
 
         Args:
@@ -117,9 +139,13 @@ class Publisher:
             silence_s: longest wait for a sign of life, in seconds.
             durable: number of its last message that is durable; 0 where none is.
             held: numbers of the messages that the server says it still holds.
+            exact: whether later ones than `durable` are certain not to have been durable and acknowledged too.
         """
-        self._streams[subscription] = _Stream(silence_s, following(durable))
-        self._held.append((subscription, tuple(held)))
+        expected = following(durable)
+        self._streams[subscription] = _Stream(silence_s, expected, exact=exact)
+        steps = {number: step(expected, number) for number in held}
+        self._durable += [(subscription, number) for number, ahead in steps.items() if ahead < 0]
+        self._held += [(subscription, number) for number in sorted(steps, key=steps.__getitem__) if steps[number] >= 0]
 
     async def next(self) -> Arrival:
         """The next message in its turn; keep-alives too, since they are signs of life.
@@ -228,34 +254,40 @@ class Publisher:
             return
         if ahead >= 0:
             stream.expected = number if message.is_keep_alive else following(number)
-        lost, stream.lost = stream.lost, 0
-        self._in_turn.append(Arrival(subscription, message, lost))
+        self._in_turn.append(stream.arrival(subscription, message))
 
-    async def _recover(self, subscription: int, held: tuple[int, ...]) -> None:
-        """Fetches what a subscription that was taken over still holds."""
+    async def _recover(self, subscription: int, number: int) -> None:
+        """Fetches the next message that a subscription that was taken over still holds."""
         stream = self._streams[subscription]
         assert stream.expected is not None
-        steps = {number: step(stream.expected, number) for number in held}
-        self._durable += [(subscription, number) for number, ahead in steps.items() if ahead < 0]
-        ahead = max(steps.values(), default=-1) + 1
-        if ahead > 0 and await self._fetch(subscription, stream, ahead):
-            stream.expected = following(max(steps, key=steps.__getitem__))
+        # What the server does not name while it names others is not there.
+        stream.misses(step(stream.expected, number))
+        stream.expected = number
+        if await self._fetch_one(subscription, stream, number):
+            stream.expected = following(number)
+        else:
+            self._held.clear()
 
     async def _fetch(self, subscription: int, stream: _Stream, ahead: int) -> bool:
         """Fills a hole; False where the source was lost meanwhile."""
         assert stream.expected is not None
-        stream.lost += max(0, ahead - _MOST_REPUBLISHED)
+        stream.misses(max(0, ahead - _MOST_REPUBLISHED))
         for number in missing(stream.expected, ahead, _MOST_REPUBLISHED):
-            stream.asked_for.append(number)
-            message = await self._republished(subscription, number)
-            if self._end is not None and message is None:
+            if not await self._fetch_one(subscription, stream, number):
                 return False
-            if message is None:
-                stream.lost += 1
-            else:
-                self.heard += 1
-                lost, stream.lost = stream.lost, 0
-                self._in_turn.append(Arrival(subscription, message, lost, republished=True))
+        return True
+
+    async def _fetch_one(self, subscription: int, stream: _Stream, number: int) -> bool:
+        """Fetches a message that is missing; False where the source was lost meanwhile."""
+        stream.asked_for.append(number)
+        message = await self._republished(subscription, number)
+        if message is not None:
+            self.heard += 1
+            self._in_turn.append(stream.arrival(subscription, message, republished=True))
+        elif self._end is not None:
+            return False
+        else:
+            stream.misses(1)
         return True
 
     async def _republished(self, subscription: int, number: int) -> Message | None:

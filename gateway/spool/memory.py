@@ -8,13 +8,14 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from gateway.errors import SpoolError
 from gateway.spool.spoolfile import SpoolFile
 
-__all__ = ["Memory"]
+__all__ = ["Memory", "forget_others"]
 
 _Result = TypeVar("_Result")
 
@@ -68,3 +69,19 @@ class Memory:
         except SpoolError:
             return False
         return True
+
+
+async def forget_others(with_file: _WithFile, devices: Iterable[str]) -> None:
+    """Forgets every device but these: they were taken out of the configuration while no gateway ran."""
+    known = set(devices)
+
+    async def work(file: SpoolFile) -> None:
+        rows = await file.fetch("SELECT device FROM memories UNION SELECT device FROM marks")
+        gone = [name for name in (text.decode(errors="replace") for (text,) in rows) if name not in known]
+        if gone:
+            await file.transact(
+                [(f"DELETE FROM {table} WHERE device = ?", (name,)) for table in ("memories", "marks") for name in gone]  # noqa: S608
+            )
+
+    with suppress(SpoolError):  # they are in nobody's way; the next start tries again
+        await with_file("writing the memory to", work)

@@ -25,7 +25,7 @@ from gateway.spool.audit import Audit
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
 from gateway.spool.line import Line, Waiting
-from gateway.spool.memory import Memory
+from gateway.spool.memory import Memory, forget_others
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.rows import PENDING, Row, read_row, rows_to_scan
 from gateway.spool.schema import Damaged, advice, is_damage
@@ -218,6 +218,10 @@ class Spool:
     def memory(self, device: str) -> Memory:
         """What this device's adapter remembers, kept in the spool's file."""
         return Memory(self._with_file, device)
+
+    async def forget_others(self, devices: Iterable[str]) -> None:
+        """Forgets what adapters remember of any other device than these."""
+        await forget_others(self._with_file, devices)
 
     def audit(self, *, max_rows: int) -> Audit:
         """The audit that is kept in the spool's file.

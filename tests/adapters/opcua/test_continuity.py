@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 import pytest_asyncio
@@ -393,3 +394,38 @@ async def test_a_subscription_that_somebody_else_took_is_left_to_them(plc: Plc, 
         with pytest.raises(SourceLost, match="GoodSubscriptionTransferred"):
             await task
     assert memory.state != twin.state
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["cut", "killed"])
+@pytest.mark.parametrize("passes", range(7, 23))
+async def test_cut_or_killed_after_any_message_of_the_server(
+    plc: Plc, counter: Counter, passes: int, killed: bool
+) -> None:
+    """Once all items are made nothing is lost and nothing comes twice; before that reading begins anew and says so."""
+    memory = Remembered()
+    rigs: list[Rig] = []
+    async with counter.running(), Line(plc).open() as line:
+        for cut_after in (passes, passes - 4, passes + 3):
+            line.passes = line.passed + cut_after
+            line.stalled.clear()
+            if killed or not rigs:
+                rigs.append(Rig(line.port, {"n": "ns=2;s=n"}, queue_size=10_000, memory=memory))
+            async with rigs[-1].running() as task:
+                await until(lambda task=task: line.stalled.is_set() or task.done())
+                line.hang_up()
+                with pytest.raises(SourceLost):
+                    await task
+        line.passes = 1_000_000
+        line.stalled.clear()
+        if killed:
+            rigs.append(Rig(line.port, {"n": "ns=2;s=n"}, queue_size=10_000, memory=memory))
+        async with rigs[-1].running():
+            reached = counter.value
+            await until(lambda: values(*rigs)[-1:] and int(str(values(*rigs)[-1])) > reached)
+    readings = [reading for rig in rigs for reading in rig.of("n")]
+    for before, after in pairwise(readings):
+        assert after.value == before.value + 1 or after.flags & Flag.LOST_BEFORE
+    assert sum(bool(reading.flags & Flag.LOST_BEFORE) for reading in readings) <= 1
+    if passes > 12:
+        assert not any(reading.flags for reading in readings)
+    assert rigs[-1].errors("lost_notification") == 0

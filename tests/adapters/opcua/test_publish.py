@@ -177,7 +177,25 @@ async def test_what_a_subscription_that_was_taken_over_holds_comes_first_and_onc
         assert await waiting == [Arrival(1, data(7))]
         for request in script.waiting:
             request.cancel()
-    assert script.asked_again == [4, 5, 6]
+    # 5 is not among what the server says it holds.
+    assert script.asked_again == [4, 6]
+
+
+async def test_what_an_earlier_process_may_have_acknowledged_is_unsure_and_not_lost() -> None:
+    script = Script(kept=(7, 9))
+    async with asyncio.TaskGroup() as group:
+        publisher = Publisher(script, group, window=2)  # type: ignore[arg-type]
+        publisher.take_over(1, silence_s=60, durable=3, held=(7, 9), exact=False)
+        assert await take(publisher, 2) == [
+            Arrival(1, data(7), unsure=3, republished=True),
+            Arrival(1, data(9), lost=1, republished=True),
+        ]
+        publisher.take_over(2, silence_s=60, durable=3, held=(), exact=False)
+        waiting = asyncio.ensure_future(take(publisher, 2))
+        await script.answer(data(5), data(7), subscription=2)
+        assert await waiting == [Arrival(2, data(5), unsure=1), Arrival(2, data(7), lost=1)]
+        for request in script.waiting:
+            request.cancel()
 
 
 async def test_a_server_that_does_not_say_what_it_holds_is_asked_when_the_hole_shows() -> None:

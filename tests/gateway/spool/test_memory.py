@@ -121,3 +121,19 @@ async def test_a_file_from_before_there_was_a_memory_gets_one(tmp_path: Path) ->
     async with running(path) as spool:
         assert await asyncio.wait_for(spool.append("press", batch_of(1), mark=b"1"), 10)
         assert await spool.memory("press").recall() == (b"", b"1")
+
+
+async def test_only_the_devices_of_the_configuration_are_remembered(tmp_path: Path) -> None:
+    async with running(tmp_path / "spool.db") as spool:
+        for name in ("press", "tank", "näme with 'quotes'"):
+            await spool.memory(name).keep(b"state")
+            await spool.append(name, batch_of(1), mark=b"1")
+        await spool.append("old", batch_of(1), mark=b"1")
+        await spool.forget_others(["press", "näme with 'quotes'"])
+        assert await spool.memory("press").recall() == (b"state", b"1")
+        assert await spool.memory("näme with 'quotes'").recall() == (b"state", b"1")
+        assert await spool.memory("tank").recall() == (b"", b"")
+        assert await spool.memory("old").recall() == (b"", b"")
+    spool = await open_spool(tmp_path / "spool.db")
+    await spool.close()
+    await spool.forget_others([])  # a spool that cannot be written to is not our concern
