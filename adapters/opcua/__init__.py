@@ -4,9 +4,9 @@ Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (
 
     settings, nodes, plan              what may be configured, and what it comes to
     wire, values, message, decode      the standard's binary encoding, read whole: notification in, batch out
-    sequence                           arithmetic of message numbers
+    sequence, layout, kept             message numbers; what is asked for; what is remembered of subscriptions
     session, items, failures           what is asked of a server, through asyncua
-    publish, adapter                   the life of one session
+    publish, continuity, poll, adapter the life of one session, and going on with the one before
     ask, read, browse                  services that look at a server, in requests that it takes
     targets, variables, explore        a person's look at its tree, over a connection of its own
     coerce, write                      a value for a tag: what fits (pure), and the write with its read-back
