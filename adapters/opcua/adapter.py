@@ -111,6 +111,7 @@ class OpcuaAdapter:
                     session=session,
                     subscriptions=[one.id for one in subscriptions],
                     refused=continuity.refused if continued else None,
+                    short=continuity.short if continued else None,
                 )
                 poller = Poller(session, self._nodes, limits.namespaces)
                 items = partial(reader.look_after, monitored, session, limits, poller=poller, continued=bool(continued))
@@ -246,7 +247,7 @@ class _Reader:
 
     async def _ask(self, monitored: MonitoredItems, handles: Sequence[int], limits: Limits) -> None:
         refused = await monitored.ask(handles, limits)
-        await self._continuity.made_items(monitored.refused)
+        await self._continuity.made_items(monitored.refused, monitored.short)
         for_good = sum(code not in CANNOT_BE_MONITORED for code in refused.values())
         if for_good:
             self._count("refused_tag", for_good)
@@ -303,7 +304,7 @@ class _Reader:
         self._facts["items_monitored"] = len(tags) - len(monitored.refused)
         self._facts["tags_polled"] = len(monitored.refused) - len(refused)
         self._facts["tags_refused"] = len(refused)
-        self._facts["deadbands_refused"] = len(monitored.unfiltered)
+        self._facts.update(monitored.short)
         self._facts["refused_tags"] = [
             f"{tags[handle].name} ({tags[handle].node}): {status_name(code)}"
             for handle, code in islice(refused.items(), _MOST_NAMED)

@@ -106,6 +106,11 @@ class Continuity:
         """StatusCode of each tag that is not monitored in what is gone on with, by handle."""
         return {} if self._kept is None else self._kept.refused
 
+    @property
+    def short(self) -> Mapping[str, int]:
+        """What the server did not grant as it was asked for; how many tags each."""
+        return {} if self._kept is None else self._kept.short
+
     async def begin(self, subscriptions: Sequence[Subscribed], *, server: str, layout: str) -> None:
         """Notes new subscriptions whose items are still to be made."""
         self._silent = 0
@@ -133,10 +138,10 @@ class Continuity:
             self._kept = msgspec.structs.replace(self._kept, complete=False)
             await self._keep()
 
-    async def made_items(self, refused: Mapping[int, int]) -> None:
-        """Notes that every item is there but those that were refused."""
+    async def made_items(self, refused: Mapping[int, int], short: Mapping[str, int]) -> None:
+        """Notes that every item is there but those that were refused, and what was not granted."""
         if self._kept is not None:
-            self._kept = msgspec.structs.replace(self._kept, complete=True, refused=dict(refused))
+            self._kept = msgspec.structs.replace(self._kept, complete=True, refused=dict(refused), short=dict(short))
             await self._keep()
 
     def mark(self, subscription: int, number: int) -> bytes:

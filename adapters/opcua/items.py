@@ -56,11 +56,12 @@ class MonitoredItems:
         session: where to ask.
         subscriptions: ids at the server, one for each of `layout.intervals`; none where the server offers none.
         refused: what was refused before, where the subscriptions were taken over.
+        short: what was not granted before; the same.
 
     Attributes:
         subscriptions: as given.
         refused: StatusCode of each tag that is not monitored, by handle.
-        unfiltered: tags whose deadband the server does not offer, by handle.
+        short: how many of the monitored tags did not get what was asked for, by what that is; a key of the facts.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class MonitoredItems:
         session: Session,
         subscriptions: Sequence[int],
         refused: Mapping[int, int] | None = None,
+        short: Mapping[str, int] | None = None,
     ) -> None:
         self._settings = settings
         self._nodes = nodes
@@ -79,7 +81,7 @@ class MonitoredItems:
         self._groups = group_of(settings)
         self._chunk = ITEMS_PER_REQUEST
         self.refused: dict[int, int] = dict(refused or {})
-        self.unfiltered: set[int] = set()
+        self.short = dict.fromkeys(("deadbands_refused", "queues_shortened", "samplings_slowed"), 0) | dict(short or {})
 
     async def ask(self, handles: Sequence[int], limits: Limits) -> dict[int, int]:
         """Asks the server to monitor these tags; afterwards `refused` is up to date for them.
@@ -111,7 +113,7 @@ class MonitoredItems:
             answers = await self._create(self.subscriptions[group], items, filtered=True)
             again = [item for item in items if answers.get(item[0]) in _NO_SUCH_FILTER]
             if again:
-                self.unfiltered.update(handle for handle, _ in again)
+                self.short["deadbands_refused"] += len(again)
                 for handle, _ in again:
                     del answers[handle]
                 answers |= await self._create(self.subscriptions[group], again, filtered=False)
@@ -135,9 +137,14 @@ class MonitoredItems:
                 self._chunk = max(1, len(chunk) // 2)
                 continue
             at += len(chunk)
-            for (handle, _), result in zip(chunk, results, strict=True):
+            for (handle, _), asked, result in zip(chunk, wanted, results, strict=True):
                 if result.StatusCode.is_bad():
                     refused[handle] = int(result.StatusCode.value)
+                    continue
+                self.short["queues_shortened"] += result.RevisedQueueSize < asked.RequestedParameters.QueueSize
+                self.short["samplings_slowed"] += (
+                    result.RevisedSamplingInterval > asked.RequestedParameters.SamplingInterval
+                )
         return refused
 
     def _item(self, handle: int, node: ua.NodeId, *, filtered: bool) -> ua.MonitoredItemCreateRequest:

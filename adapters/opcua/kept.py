@@ -41,6 +41,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
         layout: fingerprint of all that was asked for.
         subscriptions: in the order of the layout.
         refused: StatusCode of each tag that is not monitored, by handle.
+        short: how many tags did not get what was asked for, by what that is.
         complete: whether all items were made. While some are being made nobody knows which of them are there.
         version: of this form.
     """
@@ -50,6 +51,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     layout: str
     subscriptions: tuple[KeptSubscription, ...]
     refused: dict[int, int] = {}
+    short: dict[str, int] = {}
     complete: bool = False
     version: int = _VERSION
 

@@ -161,3 +161,19 @@ async def test_all_subscriptions_are_gone_on_with_together(plc: Plc) -> None:
             assert rig.context.facts["continued"] is True
     for name in NODES:
         assert [reading.value for rig in rigs for reading in rig.of(name)] == [*map(float, range(31)), -1.0]
+
+
+async def test_what_the_server_did_not_grant_is_told_also_after_a_restart(plc: Plc) -> None:
+    """A queue shorter than was asked for loses readings in the next outage: the person on site must see it before."""
+    await plc.add_all(dict.fromkeys(NODES, 0.0))
+    memory = Remembered()
+    own = {"slow": {"sampling_interval_ms": 5}, "quiet": {"queue_size": 50_000}}
+    for continued in (False, True):
+        rig = Rig(plc.port, NODES, own=own, memory=memory)
+        async with rig.running():
+            await until(lambda rig=rig: rig.context.facts.get("items_monitored") == 3)
+            assert rig.context.facts["continued"] is continued
+            # asyncua keeps 10,000 at most, and samples as often as it publishes.
+            assert rig.context.facts["queues_shortened"] == 1
+            assert rig.context.facts["samplings_slowed"] == 1
+            assert rig.context.facts["deadbands_refused"] == 0
