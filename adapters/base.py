@@ -23,7 +23,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple, TypeAlias, runtime_checkable
+from typing import Any, Final, NamedTuple, runtime_checkable
 from typing import Protocol as TypingProtocol
 
 from gateway.batch import Batch, Kind, Reading, Value
@@ -37,6 +37,7 @@ __all__ = [
     "Emit",
     "Explore",
     "Explorer",
+    "Memory",
     "Node",
     "PointSpec",
     "Protocol",
@@ -47,7 +48,35 @@ __all__ = [
     "Writer",
 ]
 
-Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
+
+class Emit(TypingProtocol):
+    """Hands a batch over."""
+
+    def __call__(self, batch: Batch, mark: bytes = b"", /) -> Awaitable[None]:
+        """Returns once the batch is durable.
+
+        Args:
+            batch: the readings.
+            mark: what `Memory.recall` is to give from now on. It is committed with the batch: after a crash either both
+                are there or none. Where the filters left nothing of the batch it may follow some seconds later.
+        """
+
+
+class Memory(TypingProtocol):
+    """What an adapter knows in its next life, also when this one ends by SIGKILL. Each device has its own.
+
+    It may be lost (a damaged disk), so nothing may depend on it but the knowledge that something can be gone on with.
+    """
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the device will be read again; False once it was taken out of the configuration."""
+
+    async def recall(self) -> tuple[bytes, bytes]:
+        """What was kept last, and the last mark; empty where there is none."""
+
+    async def keep(self, state: bytes) -> bool:
+        """Keeps a few kilobytes; empty forgets. Says whether it is durable: the disk may refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +117,7 @@ class Context:
         facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it. What is
             a function there is called when somebody asks.
         site: what it has in common with the gateway's other devices.
+        memory: what outlives the process; None where nothing does.
     """
 
     points: Sequence[int]
@@ -96,6 +126,7 @@ class Context:
     live: Callable[[bool], None] = lambda _up: None
     facts: dict[str, Any] = field(default_factory=dict)
     site: Site = NOWHERE
+    memory: Memory | None = None
 
 
 class Adapter(TypingProtocol):

@@ -137,6 +137,7 @@ class Gateway:
                 crew=crew,
                 metrics=self._metrics,
                 now_ns=self._now_ns,
+                memory=spool.memory,
                 denial=self._denial(policy),
             )
             audit = spool.audit(max_rows=config.commands.audit_rows)
@@ -171,6 +172,7 @@ class Gateway:
                 listening = crew.state_of("metrics", up="listening", down="closed")
                 control.append(crew.start("metrics", MetricsServer(config.metrics, sight=sight, live=listening).run))
             outlet.start(config)
+            await spool.forget_others(device.name for device in config.devices)
             fleet.begin(config)
             watch = Watch(
                 health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns

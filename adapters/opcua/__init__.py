@@ -6,13 +6,13 @@ Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (
     wire, texts, values, message       the standard's binary encoding
     structures, spread, oddities       arrays and structures by their elements and fields; words for what is no reading
     decode                             a notification read whole: body in, batch out
-    sequence                           arithmetic of message numbers
+    sequence, layout, kept             message numbers; what is asked for; what is remembered of subscriptions
     endpoints                          which endpoint and which log-in to take of those on offer
     pki/                               certificates: this gateway's own, the servers', and whom it trusts
     client, secure                     asyncua's client made fit for secured sessions; what comes before one
     session, items, failures           what is asked of a server, through asyncua
     places, types, standard, shapes    where variables are, and how its structures are made, learned in each session
-    publish, adapter                   the life of one session
+    publish, continuity, poll, adapter the life of one session, and going on with the one before
     ask, read, browse                  services that look at a server, in requests that it takes
     targets, variables, explore        a person's look at its tree, over a connection of its own
     survey                             all variables of a tree, for a file of tags

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
@@ -32,7 +33,7 @@ from adapters.opcua.settings import OpcuaSettings
 from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
 
-__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed"]
+__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred"]
 
 CLOSE_S: Final = 1.0
 """Longest time that saying goodbye to a server may take, in seconds."""
@@ -54,10 +55,13 @@ class Limits(NamedTuple):
     Attributes:
         namespaces: its namespace URIs by index; empty where it does not tell.
         items_per_request: most monitored items in one request; 0 where it sets no limit.
+        server: which server this is and since when it runs, as text that is the same only for the same life of the same
+            server; empty where it does not tell.
     """
 
     namespaces: tuple[str, ...]
     items_per_request: int
+    server: str = ""
 
 
 class Subscribed(NamedTuple):
@@ -67,11 +71,25 @@ class Subscribed(NamedTuple):
         id: its number at the server.
         interval_ms: how often the server publishes, in milliseconds.
         sign_of_life_s: longest time between two notifications or keep-alives, in seconds.
+        lifetime_s: how long the server keeps it while nobody asks for its messages, in seconds.
     """
 
     id: int
     interval_ms: float
     sign_of_life_s: float
+    lifetime_s: float
+
+
+class Transferred(NamedTuple):
+    """What came of taking a subscription over from an earlier session.
+
+    Attributes:
+        status: StatusCode; 0 where it is ours now.
+        available: numbers of the messages that were not acknowledged; some servers leave them out.
+    """
+
+    status: int
+    available: tuple[int, ...]
 
 
 class Session:
@@ -119,15 +137,19 @@ class Session:
             await client.log_in(login)
         self._plan_renewal()
 
-    async def close(self) -> None:
-        """Says goodbye where the server listens, and closes the socket in any case. Never raises a failure."""
+    async def close(self, *, keep: bool = False) -> None:
+        """Says goodbye where the server listens, and closes the socket in any case. Never raises a failure.
+
+        Args:
+            keep: ask the server to keep the subscriptions, because a later session will take them over.
+        """
         protocol: UASocketProtocol | None = self._client.uaclient.protocol
         if protocol is None:
             return
         try:
             if self._opened and protocol.state is UASocketState.OPEN:
                 async with asyncio.timeout(CLOSE_S):
-                    await self._client.uaclient.close_session(delete_subscriptions=True)
+                    await self._client.uaclient.close_session(delete_subscriptions=not keep)
                     await self._client.uaclient.close_secure_channel()
         except FAILURES as error:
             # A courtesy: a server that does not take it drops the session by its own timeout.
@@ -144,36 +166,93 @@ class Session:
         nodes = [
             ua.NodeId(ua.ObjectIds.Server_NamespaceArray),
             ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
+            ua.NodeId(ua.ObjectIds.Server_ServerArray),
+            ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime),
         ]
         with self._asking("reading its limits"):
-            namespaces, most = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+            namespaces, most, names, start = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
         uris = namespaces.Value.Value if namespaces.Value is not None else None
         number = most.Value.Value if most.Value is not None else None
         return Limits(
             tuple(str(uri) for uri in uris) if isinstance(uris, list) else (),
             number if isinstance(number, int) and number > 0 else 0,
+            _which_server(names, start),
         )
 
-    async def subscribe(self) -> Subscribed:
-        """Creates the subscription, without starting asyncua's publish loop."""
+    async def subscribe(self, interval_ms: float) -> Subscribed | None:
+        """Creates a subscription, without starting asyncua's publish loop.
+
+        Args:
+            interval_ms: how often the server is to send what has changed, in milliseconds.
+
+        Returns:
+            The subscription; None where the server offers none, or no more.
+        """
         settings = self._settings
-        interval_s = settings.publishing_interval_ms / 1000
+        interval_s = interval_ms / 1000
         keep_alives = max(1, round(settings.timeout_s / interval_s))
         request = ua.CreateSubscriptionRequest()
-        request.Parameters.RequestedPublishingInterval = settings.publishing_interval_ms
+        request.Parameters.RequestedPublishingInterval = interval_ms
         request.Parameters.RequestedMaxKeepAliveCount = keep_alives
         # At least three times the keep-alives, says the standard (OPC 10000-4, 5.14.2.2).
-        request.Parameters.RequestedLifetimeCount = max(3 * keep_alives, round(_SESSION_TIMEOUT_MS / 1000 / interval_s))
+        lifetimes = max(3 * keep_alives, math.ceil(settings.subscription_lifetime_s / interval_s))
+        request.Parameters.RequestedLifetimeCount = lifetimes
         request.Parameters.MaxNotificationsPerPublish = _MOST_NOTIFICATIONS
         with self._asking("subscribing"):
-            body = await self._send(request)
-            response = struct_from_binary(ua.CreateSubscriptionResponse, body)
-            response.ResponseHeader.ServiceResult.check()
+            try:
+                body = await self._send(request)
+                response = struct_from_binary(ua.CreateSubscriptionResponse, body)
+                response.ResponseHeader.ServiceResult.check()
+            except (ua.uaerrors.BadServiceUnsupported, ua.uaerrors.BadTooManySubscriptions):
+                return None
         granted = response.Parameters
         interval_ms = float(granted.RevisedPublishingInterval)
         return Subscribed(
-            int(granted.SubscriptionId), interval_ms, interval_ms / 1000 * max(1, int(granted.RevisedMaxKeepAliveCount))
+            int(granted.SubscriptionId),
+            interval_ms,
+            sign_of_life_s=interval_ms / 1000 * max(1, int(granted.RevisedMaxKeepAliveCount)),
+            lifetime_s=interval_ms / 1000 * int(granted.RevisedLifetimeCount),
         )
+
+    async def transfer(self, subscriptions: Sequence[int]) -> list[Transferred]:
+        """Takes over subscriptions of an earlier session, and what they have gathered since (OPC 10000-4, 5.14.7).
+
+        Returns:
+            What came of each; nothing where the server does not offer the service.
+        """
+        request = ua.TransferSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = list(subscriptions)
+        request.Parameters.SendInitialValues = False
+        with self._asking("taking over its subscriptions"):
+            try:
+                body = await self._send(request)
+                response = struct_from_binary(ua.TransferSubscriptionsResponse, body)
+                response.ResponseHeader.ServiceResult.check()
+            except ua.UaStatusCodeError as error:
+                if error.code == ua.StatusCodes.BadTimeout:
+                    raise
+                return []
+            results = response.Parameters.Results
+            if len(results) != len(subscriptions):
+                raise ua.UaError(f"{len(results)} results for {len(subscriptions)} subscriptions")
+        return [
+            Transferred(
+                int(result.StatusCode.value) if result.StatusCode.is_bad() else 0,
+                tuple(map(int, result.AvailableSequenceNumbers or ())),
+            )
+            for result in results
+        ]
+
+    async def unsubscribe(self, subscriptions: Sequence[int]) -> None:
+        """Deletes subscriptions of this session. One that is not there any more is as good as deleted."""
+        request = ua.DeleteSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = list(subscriptions)
+        with self._asking("deleting its subscriptions"):
+            try:
+                _check_header(await self._send(request))
+            except ua.UaStatusCodeError as error:
+                if error.code == ua.StatusCodes.BadTimeout:
+                    raise
 
     async def create_items(
         self, subscription: int, items: Sequence[ua.MonitoredItemCreateRequest]
@@ -202,20 +281,19 @@ class Session:
                 raise ua.UaError(f"{len(results)} results for {len(items)} items")
             return results
 
-    async def publish(self, subscription: int, acknowledged: Sequence[int]) -> Message | None:
-        """Sends a PublishRequest and waits, as long as it takes, for a message.
+    async def publish(self, acknowledged: Sequence[tuple[int, int]]) -> tuple[int, Message] | None:
+        """Sends a PublishRequest and waits, as long as it takes, for a message of any subscription.
 
         Args:
-            subscription: the subscription's id.
-            acknowledged: sequence numbers of messages that are durable.
+            acknowledged: messages that are durable, as (subscription, sequence number).
 
         Returns:
-            The message, or None where the server gave the request back unused; then `acknowledged` may not have been
-            heard.
+            Subscription and message, or None where the server gave the request back unused; then `acknowledged` may not
+            have been heard.
         """
         request = ua.PublishRequest()
         request.Parameters.SubscriptionAcknowledgements = [
-            ua.SubscriptionAcknowledgement(subscription, number) for number in acknowledged
+            ua.SubscriptionAcknowledgement(subscription, number) for subscription, number in acknowledged
         ]
         with self._asking("waiting for changes"):
             try:
@@ -225,10 +303,7 @@ class Session:
                 if error.code in _RESEND:
                     return None
                 raise
-            source, message = read_publish_result(bytes(body))
-            if source != subscription:
-                raise ua.UaError(f"a message of subscription {source}, which is not ours")
-            return message
+            return read_publish_result(bytes(body))
 
     async def republish(self, subscription: int, number: int) -> Message | None:
         """Asks for a message again: the message, or None where the server has it no more."""
@@ -319,6 +394,15 @@ class Session:
             yield
         except FAILURES as error:
             raise self.lost(doing, explain(error)) from error
+
+
+def _which_server(names: ua.DataValue, start: ua.DataValue) -> str:
+    """The server's ApplicationUri, which stands first in its server array, and its start: ids end with its life."""
+    uris = names.Value.Value if names.Value is not None else None
+    since = start.Value.Value if start.Value is not None else None
+    if not since:
+        return ""
+    return f"{uris[0] if isinstance(uris, list) and uris else ''} since {since}"
 
 
 def _check_header(body: Buffer) -> None:

@@ -31,6 +31,10 @@ Security = Literal["auto", "None", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "A
 IgnorableCheck = Literal["expired", "not_yet_valid", "host_name", "application_uri", "key_usage", "weak"]
 
 _Milliseconds = Annotated[float, Meta(ge=1, le=3_600_000)]
+_QueueSize = Annotated[int, Meta(ge=1, le=100_000)]
+
+MOST_INTERVALS: Final = 16
+"""Different publishing intervals of one device: each is a subscription of its own, and servers take few."""
 
 
 class OpcuaTag(TagSettings, frozen=True, kw_only=True):
@@ -82,9 +86,32 @@ class OpcuaTag(TagSettings, frozen=True, kw_only=True):
         """Names of the tag's points: its own, or one for each element and field."""
         return [self.name + suffix(selector) for selector in self.selectors]
 
+    publishing_interval_ms: Annotated[
+        _Milliseconds | None,
+        Meta(description="How often the server sends this tag's changes, in milliseconds. Default: the device's."),
+    ] = None
+    sampling_interval_ms: Annotated[
+        _Milliseconds | None,
+        Meta(description="How often the server looks at it, in milliseconds. Default: the device's."),
+    ] = None
+    queue_size: Annotated[
+        _QueueSize | None,
+        Meta(
+            description="Readings of it that the server keeps while the gateway is slow or away. Default: the device's."
+        ),
+    ] = None
+    deadband: Annotated[
+        Annotated[float, Meta(gt=0)] | None,
+        Meta(description="The server leaves out changes by no more than this, in the value's unit. Default: none."),
+    ] = None
+    deadband_percent: Annotated[
+        Annotated[float, Meta(gt=0, le=100)] | None,
+        Meta(description="The same in percent of the variable's EURange, which the server must have. Default: none."),
+    ] = None
+
 
 class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
-    """An OPC UA server, read through one subscription."""
+    """An OPC UA server, read through one subscription for each publishing interval."""
 
     type: Annotated[Literal["opcua"], Meta(description="The protocol.")] = "opcua"
     url: Annotated[
@@ -126,14 +153,19 @@ class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
         Meta(description="How often the server looks at each variable. Default: as often as it publishes."),
     ] = None
     queue_size: Annotated[
-        int,
+        _QueueSize,
         Meta(
-            ge=1,
-            le=100_000,
-            description="Readings per tag that the server keeps while the gateway is slow. Beyond it the oldest are "
-            "dropped there, and the next one says so.",
+            description="Readings per tag that the server keeps while the gateway is slow or away. Beyond it the "
+            "oldest are dropped there, and the next one says so.",
         ),
     ] = 20
+    polling_interval_ms: Annotated[
+        _Milliseconds,
+        Meta(
+            description="How often tags are read that the server cannot monitor, in milliseconds. Only what has "
+            "changed is published.",
+        ),
+    ] = 1000.0
     timeout_s: Annotated[
         float,
         Meta(
@@ -143,6 +175,16 @@ class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
             "often, and is taken for lost when one is overdue by as much again.",
         ),
     ] = 5.0
+    subscription_lifetime_s: Annotated[
+        float,
+        Meta(
+            ge=1,
+            le=86_400,
+            description="How long the server is asked to keep its subscriptions, and what they gather, while the "
+            "gateway is away, in seconds: a cable, a restart or a power cut that takes less loses nothing that the "
+            "server could keep (queue_size).",
+        ),
+    ] = 120.0
     retry_refused_s: Annotated[
         float,
         Meta(ge=0.1, le=86_400, description="Pause until tags that the server refused are asked for again, seconds."),
@@ -153,11 +195,6 @@ class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
     def is_secured(self) -> bool:
         """Whether the connection is to be signed at least."""
         return self.security not in (None, "None")
-
-    @property
-    def sampling_ms(self) -> float:
-        """The sampling interval that will be asked for, in milliseconds."""
-        return self.publishing_interval_ms if self.sampling_interval_ms is None else self.sampling_interval_ms
 
 
 def split_url(url: str) -> SplitResult:
@@ -198,6 +235,8 @@ def check(settings: OpcuaSettings) -> list[tuple[str, str]]:
     first_use: dict[str, int] = {}
     for index, tag in enumerate(settings.tags):
         where = f"tags[{index}]"
+        if tag.deadband is not None and tag.deadband_percent is not None:
+            problems.append((f"{where}.deadband_percent", "is given beside deadband; keep the one that is meant"))
         try:
             parse_place(tag.node)
         except ValueError as error:
@@ -209,6 +248,10 @@ def check(settings: OpcuaSettings) -> list[tuple[str, str]]:
                 what = f"{name!r} is the name of tags[{earlier}] too; give each tag its own name"
                 problems.append((f"{where}.name", what))
                 break
+    intervals = {tag.publishing_interval_ms or settings.publishing_interval_ms for tag in settings.tags}
+    if len(intervals) > MOST_INTERVALS:
+        found = f"have {len(intervals)} different publishing intervals, each a subscription of its own"
+        problems.append(("tags", f"{found}; use at most {MOST_INTERVALS}"))
     return problems
 
 

@@ -32,6 +32,7 @@ async def decide(
     taken: Sequence[Waiting],
     acked: Collection[int],
     unreadable: Mapping[int, int],
+    marks: Mapping[str, bytes],
     most_deleted: int,
     spare_the_stored: bool,
 ) -> Group | None:
@@ -43,6 +44,7 @@ async def decide(
         taken: what waits to be stored, oldest first.
         acked: numbers of delivered rows.
         unreadable: number to readings of rows that cannot be decoded.
+        marks: by device, marks of batches of which the filters left nothing.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
     """
@@ -55,7 +57,7 @@ async def decide(
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
         taken, admission = (), Admission(frozenset(), 0)
-    if not (taken or acked or unreadable):
+    if not (taken or acked or unreadable or marks):
         return None
     aside_victims = await _victims(file, _ASIDE_SIZES, admission.to_free_bytes)
     freed_bytes = sum(victim.size_bytes for victim in aside_victims)
@@ -79,6 +81,7 @@ async def decide(
         unreadable=tuple(unreadable),
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
+        marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
     )
 
 

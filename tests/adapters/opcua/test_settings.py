@@ -97,7 +97,8 @@ def test_the_plan_says_what_will_be_asked() -> None:
         PROTOCOL.plan(settings(url="opc.tcp://[::1]/ua", username="op", password="secret", security="auto"))
     )
     assert "opc.tcp://[::1]:4840/ua, as user 'op', signed and encrypted by the strongest policy on offer" in text
-    assert "changes sent every 100 ms" in text
+    assert "changes of 2 tags sent every 100 ms" in text
+    assert "kept there for 120 s while the gateway is away; a tag that changes with each sample fills" in text
     assert "2 tags, asked for in 1 request of" in text
     assert "secret" not in text
     assert "note" not in text
