@@ -26,7 +26,7 @@ from adapters.opcua.structures import Types, with_names
 from adapters.opcua.targets import Target, targets
 from adapters.opcua.texts import NodeKey, key_text
 from adapters.opcua.types import Teacher
-from adapters.opcua.variables import may_be_written, type_names
+from adapters.opcua.variables import elements_in, may_be_written, type_names
 
 __all__ = ["MOST_NODES", "Walk"]
 
@@ -215,9 +215,8 @@ class Walk:
         lengths = [_length(row[1], row[2]) for row in rows]
         unsure = [at for at, length in enumerate(lengths) if length == 0]
         values = await self._read_all([(places[at].node, ua.AttributeIds.Value) for at in unsure])
-        for at, answer in zip(unsure, values, strict=True):
-            value = attribute(answer)
-            lengths[at] = _elements(value)
+        for at, value in zip(unsure, values, strict=True):
+            lengths[at] = elements_in(value)
         return [None if length is None else min(max(1, length), MOST_ELEMENTS) for length in lengths]
 
     async def _learn(self, data_types: Sequence[ua.NodeId]) -> None:
@@ -244,9 +243,3 @@ def _length(rank: object, dimensions: object) -> int | None:
     if rank >= 0:
         return length if isinstance(dimensions, list) and dimensions else 0
     return 0  # it may be a single value or an array (-2, -3)
-
-
-def _elements(value: object) -> int | None:
-    if not isinstance(value, list):
-        return None
-    return sum(_elements(one) or 1 for one in value)

@@ -22,7 +22,7 @@ from adapters.opcua.types import Teacher
 from adapters.opcua.wire import ARRAY, I32
 from gateway.batch import Reading, is_bad
 
-__all__ = ["Look", "Variables", "may_be_written", "type_names"]
+__all__ = ["Look", "Variables", "elements_in", "may_be_written", "type_names"]
 
 _LONGEST_TEXT: Final = 64
 _ATTRIBUTES: Final = (
@@ -141,13 +141,15 @@ class _Shape(NamedTuple):
 
 
 def _shape(data_value: bytes) -> _Shape:
-    if not data_value[0] & 0x01:
-        return _Shape(None, ())
-    encoding = data_value[1]
-    return _Shape(
-        max(0, I32.unpack_from(data_value, 2)[0]) if encoding & ARRAY else None,
-        tuple(dict.fromkeys(encodings_in(data_value, 1))),
-    )
+    encodings = dict.fromkeys(encodings_in(data_value, 1)) if data_value[0] & 0x01 else ()
+    return _Shape(elements_in(data_value), tuple(encodings))
+
+
+def elements_in(data_value: bytes) -> int | None:
+    """How many elements the value has, those of a matrix together; None where it is no array."""
+    if not data_value[0] & 0x01 or not data_value[1] & ARRAY:
+        return None
+    return max(0, int(I32.unpack_from(data_value, 2)[0]))
 
 
 def _look(row: Sequence[bytes], type_name: str, keys: Mapping[str, object]) -> Look:

@@ -29,8 +29,10 @@ async def plant() -> AsyncIterator[Plc]:
     / Line (folder) / Cell / Speed, and a loop from Cell back to Line."""
     plc = await Plc.start()
     server = plc.server
-    point, _ = await new_struct(server, 2, "Point", [new_struct_field("X", V.Double)])
-    await new_struct(server, 2, "Motor", [new_struct_field("Speed", V.Int32), new_struct_field("Where", point)])
+    # Ids of its own: asyncua knows the structures of all servers of a process by one table.
+    assert await server.register_namespace("urn:tidegate:survey") == 3
+    point, _ = await new_struct(server, 3, "Spot", [new_struct_field("X", V.Double)])
+    await new_struct(server, 3, "Drive", [new_struct_field("Speed", V.Int32), new_struct_field("Where", point)])
     await server.load_data_type_definitions()
     made: Any = ua
     objects = server.nodes.objects
@@ -45,8 +47,8 @@ async def plant() -> AsyncIterator[Plc]:
     await force.add_property(ua.NodeId("Press.Unit", 2), ua.QualifiedName("EngineeringUnits", 0), unit)
     await add("Samples", [1.0, 2.0, 3.0])
     await add("Matrix", ua.Variant([[1, 2], [3, 4], [5, 6]], V.Int16))
-    await add("Motor", made.Motor(Speed=5))
-    await add("Motors", [made.Motor(), made.Motor()])
+    await add("Motor", made.Drive(Speed=5))
+    await add("Motors", [made.Drive(), made.Drive()])
     valve = await add("Valve", True)
     await valve.add_variable(ua.NodeId("Press.Valve.State", 2), "2:State", 1)
     line = await objects.add_folder(ua.NodeId("Line", 2), "2:Line")
@@ -102,8 +104,8 @@ async def test_each_variable_comes_once_with_what_a_tag_needs(plant: Plc) -> Non
     assert known["Motors"].keys == {"node": "ns=2;s=Press.Motors", "elements": "2", "fields": "Speed|Where.X"}
     assert [known[name].type for name in ("Samples", "Motor", "Motors", "Valve")] == [
         "Double[]",
-        "Motor",
-        "Motor[]",
+        "Drive",
+        "Drive[]",
         "Boolean",
     ]
 
