@@ -327,6 +327,7 @@ async def test_a_server_that_gets_a_new_certificate_is_asked_about_anew(plc: Sec
     with pytest.raises(SourceLost, match=f"For {SERVER_URI} another one is trusted"):
         await rig.adapter.run(rig.emit)
     trust(here, new)
+    await plc.write("Speed", ua.DataValue(ua.Variant(3.5)))
     async with rig.running():
         await rig.seen("speed", readings=3)
 
