@@ -16,6 +16,7 @@ from itertools import islice
 from typing import Final, NoReturn
 
 from adapters.base import Context, Emit
+from adapters.clock import SourceClock
 from adapters.opcua.continuity import Continued, Continuity
 from adapters.opcua.decode import Items, decode
 from adapters.opcua.failures import status_name
@@ -195,6 +196,8 @@ class _Reader:
         self._one_at_a_time = asyncio.Lock()
         self._lost: set[int] = set()
         self._strange: dict[int, str] = {}
+        self._clock = SourceClock(limit_ns=round(settings.max_clock_skew_s * 1e9))
+        self._distrusted_ns: int | None = None
         self._live = False
         self._facts = context.facts
         self._facts.clear()
@@ -285,6 +288,8 @@ class _Reader:
             self._facts["unsure_notifications"] += arrival.unsure
             self._count("unsure_notification", arrival.unsure)
             self.mark_all()
+        if not arrival.republished:  # what was kept over an outage is late, and its times are right all the same
+            self._look_at_clock(message.sent_ns, changes=len(message.changes))
         if message.is_keep_alive:
             return
         self._facts["notifications"] += 1
@@ -294,6 +299,16 @@ class _Reader:
             await self._emit(self._decoded(body), mark)
         self._continuity.is_durable(subscription, message.number)
 
+    def _look_at_clock(self, sent_ns: int | None, *, changes: int) -> None:
+        """Notes how far the server's clock is ahead, and whether times are taken from it."""
+        if sent_ns is None:
+            return
+        verdict = self._clock.judge(sent_ns, self._context.now_ns())
+        self._facts["clock_ahead_s"] = round(verdict.ahead_ns / 1e9, 3)
+        self._distrusted_ns = None if verdict.trouble is None else verdict.ahead_ns
+        if verdict.trouble is not None and changes:
+            self._count(verdict.trouble, changes)
+
     def _decoded(self, body: bytes) -> Batch:
         decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
         for cause, number in decoded.odd.items():
@@ -302,6 +317,8 @@ class _Reader:
             self._name_strange(decoded.strange)
         if not decoded.complete:
             self.mark_all()
+        if self._distrusted_ns is not None:
+            return decoded.batch.on_gateway_time(self._distrusted_ns)
         return decoded.batch
 
     async def _emit(self, batch: Batch, mark: bytes = b"") -> None:

@@ -175,6 +175,15 @@ class OpcuaSettings(DeviceSettings, frozen=True, kw_only=True):
             "often, and is taken for lost when one is overdue by as much again.",
         ),
     ] = 5.0
+    max_clock_skew_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=31_536_000,
+            description="How far the server's clock may be away from the gateway's, in seconds. Beyond it, and when it "
+            "jumps by more, readings get times of the gateway's clock, marked and counted. 0: it is always trusted.",
+        ),
+    ] = 0.0
     subscription_lifetime_s: Annotated[
         float,
         Meta(
