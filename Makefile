@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check format bench modules lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
+.PHONY: help demo test endurance check format bench fuzz modules lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -47,8 +47,14 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 test: mosquitto tmux prometheus systemd check  ## the checks, then all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
+endurance: mosquitto $(VENV)/.dev  ## the long form of what the tests do in short: a cable that is out for 30 s
+	TIDEGATE_CUT_S=30 $(BIN)/python -m pytest tests/e2e/test_continuity.py
+
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails
 	$(BIN)/python -m tests.bench $(ARGS)
+
+fuzz: $(VENV)/.dev  ## feed every decoder 100,000 damaged inputs; ARGS="modbus.rtu --inputs 1000000"
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 format: $(VENV)/.dev  ## put the code into its format
 	$(BIN)/ruff format .

@@ -18,19 +18,65 @@ A new protocol is one folder that offers a `Protocol`, and one line in `adapters
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias, runtime_checkable
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple, runtime_checkable
 from typing import Protocol as TypingProtocol
 
 from gateway.batch import Batch, Kind, Reading, Value
 from gateway.config.models import DeviceSettings
 from gateway.metrics import Metrics
 
-__all__ = ["Adapter", "Context", "Emit", "Explorer", "Node", "PointSpec", "Protocol", "Writer"]
+__all__ = [
+    "NOWHERE",
+    "Adapter",
+    "Context",
+    "Emit",
+    "Explore",
+    "Explorer",
+    "Memory",
+    "Node",
+    "PointSpec",
+    "Protocol",
+    "Site",
+    "Survey",
+    "Surveyor",
+    "Variable",
+    "Writer",
+]
 
-Emit: TypeAlias = Callable[[Batch], Awaitable[None]]
+
+class Emit(TypingProtocol):
+    """Hands a batch over."""
+
+    def __call__(self, batch: Batch, mark: bytes = b"", /) -> Awaitable[None]:
+        """Returns once the batch is durable.
+
+        Args:
+            batch: the readings.
+            mark: what `Memory.recall` is to give from now on. It is committed with the batch: after a crash either both
+                are there or none. Where the filters left nothing of the batch it may follow some seconds later.
+        """
+
+
+class Memory(TypingProtocol):
+    """What an adapter knows in its next life, also when this one ends by SIGKILL. Each device has its own.
+
+    It may be lost (a damaged disk), so nothing may depend on it but the knowledge that something can be gone on with.
+    """
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the device will be read again; False once it was taken out of the configuration."""
+
+    async def recall(self) -> tuple[bytes, bytes]:
+        """What was kept last, and the last mark; empty where there is none."""
+
+    async def keep(self, state: bytes) -> bool:
+        """Keeps a few kilobytes; empty forgets. Says whether it is durable: the disk may refuse."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +89,23 @@ class PointSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Site:
+    """What all devices of one gateway have in common.
+
+    Attributes:
+        gateway: the gateway's id.
+        pki: folder of its certificates, and of those that it trusts; None where it has none.
+    """
+
+    gateway: str = "tidegate"
+    pki: Path | None = None
+
+
+NOWHERE: Final = Site()
+"""The site of a device that is looked at without a gateway: it has no certificates."""
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """What an adapter is given besides its settings.
 
@@ -51,7 +114,10 @@ class Context:
         metrics: where failed requests and dropped readings are counted.
         now_ns: UTC nanoseconds since 1970.
         live: called with True once readings flow, and again after each change; the adapter's own word on its state.
-        facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it.
+        facts: what status shows of this device (negotiated limits, measured cycle time); the adapter writes it. What is
+            a function there is called when somebody asks.
+        site: what it has in common with the gateway's other devices.
+        memory: what outlives the process; None where nothing does.
     """
 
     points: Sequence[int]
@@ -59,6 +125,8 @@ class Context:
     now_ns: Callable[[], int] = time.time_ns
     live: Callable[[bool], None] = lambda _up: None
     facts: dict[str, Any] = field(default_factory=dict)
+    site: Site = NOWHERE
+    memory: Memory | None = None
 
 
 class Adapter(TypingProtocol):
@@ -104,6 +172,7 @@ class Node(NamedTuple):
         value: its value now, as text; empty where it was not read.
         writable: whether this user may write it.
         children: whether there may be something below it.
+        keys: what a tag that reads all of it says besides its name and id, such as the number of an array's elements.
     """
 
     id: str
@@ -114,6 +183,7 @@ class Node(NamedTuple):
     value: str
     writable: bool
     children: bool
+    keys: Mapping[str, object] = MappingProxyType({})
 
 
 class Explorer(TypingProtocol):
@@ -143,6 +213,60 @@ class Explorer(TypingProtocol):
         """
 
 
+class Variable(NamedTuple):
+    """One variable of a device's tree, as a tag would read it.
+
+    Attributes:
+        path: the names from the root to it, joined by slashes.
+        keys: the keys of a tag that reads it, but for its name, as a file of tags has them.
+        type: its type of value.
+        writable: whether this user may write it.
+    """
+
+    path: str
+    keys: dict[str, str]
+    type: str
+    writable: bool
+
+
+class Survey(NamedTuple):
+    """What is to be listed of a device's tree.
+
+    Attributes:
+        root: id or path of the node to begin with; None is the root.
+        enter: whether what is at a path, and all that is below it, is looked at.
+        wanted: whether the variable at a path is listed.
+        by_uri: name things in the way that survives a change at the device, where there is one.
+        properties: list what only describes other variables as well.
+    """
+
+    root: str | None = None
+    enter: Callable[[str], bool] = lambda _path: True
+    wanted: Callable[[str], bool] = lambda _path: True
+    by_uri: bool = False
+    properties: bool = False
+
+
+@runtime_checkable
+class Surveyor(TypingProtocol):
+    """An explorer that can list whole trees, however large."""
+
+    def survey(self, asked: Survey) -> AsyncIterator[list[Variable]]:
+        """The variables, some at a time, in the device's order.
+
+        Raises:
+            SourceLost: the device went away.
+            TidegateError: there is no such node, or not all could be looked at; the text says which.
+        """
+
+
+class Explore(TypingProtocol):
+    """Opens a connection to look at a device with."""
+
+    def __call__(self, settings: Any, site: Site = ..., /) -> AbstractAsyncContextManager[Explorer]:  # noqa: ANN401
+        """The connection; entering it raises `SourceLost` where the device cannot be reached."""
+
+
 @dataclass(frozen=True, slots=True)
 class Protocol:
     """What a protocol's folder offers. Importing the folder must not import the protocol's library: `create` does.
@@ -154,8 +278,12 @@ class Protocol:
         points: the device's points, in the order of `Context.points`.
         plan: lines for `tidegate check`: what will be asked of the device, and how often.
         create: makes the adapter; imports the protocol's library.
-        explore: opens a connection to look at a device with, from its settings; entering it raises `SourceLost` where
-            the device cannot be reached. None where the protocol does not offer that.
+        explore: opens a connection to look at a device with, from its settings and the site; entering it raises
+            `SourceLost` where the device cannot be reached. None where the protocol does not offer that.
+        surveys: whether its explorer is a `Surveyor`: the protocol has names to list.
+        check_together: mistakes between several devices of the protocol, as (place in the list, key path below the
+            device, what to do). None where there are none to be made.
+        plan_together: lines for `tidegate check` about what several devices share. None where they share nothing.
     """
 
     name: str
@@ -164,4 +292,7 @@ class Protocol:
     points: Callable[[Any], list[PointSpec]]
     plan: Callable[[Any], list[str]]
     create: Callable[[Any, Context], Adapter]
-    explore: Callable[[Any], AbstractAsyncContextManager[Explorer]] | None = None
+    explore: Explore | None = None
+    surveys: bool = False
+    check_together: Callable[[Sequence[Any]], list[tuple[int, str, str]]] | None = None
+    plan_together: Callable[[Sequence[Any]], list[str]] | None = None

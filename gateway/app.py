@@ -18,6 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from adapters.base import Site
 from gateway import __version__, logs
 from gateway.commands import Commands
 from gateway.config.models import Config, DeviceSettings
@@ -136,11 +137,12 @@ class Gateway:
                 crew=crew,
                 metrics=self._metrics,
                 now_ns=self._now_ns,
+                memory=spool.memory,
                 denial=self._denial(policy),
             )
             audit = spool.audit(max_rows=config.commands.audit_rows)
             commanding = self._commanding(crew, fleet, outlet, policy, audit)
-            explorers = Explorers()
+            explorers = Explorers(Site(config.gateway.id, config.pki_dir))
             desk = ConfigDesk(
                 self._file,
                 running=Running(config, fleet=fleet, outlet=outlet, spool=spool),
@@ -170,6 +172,7 @@ class Gateway:
                 listening = crew.state_of("metrics", up="listening", down="closed")
                 control.append(crew.start("metrics", MetricsServer(config.metrics, sight=sight, live=listening).run))
             outlet.start(config)
+            await spool.forget_others(device.name for device in config.devices)
             fleet.begin(config)
             watch = Watch(
                 health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns
@@ -177,7 +180,7 @@ class Gateway:
             control.append(crew.start("watch", watch.run, up="looking at the spool and the filters"))
             systemd = Systemd.from_environment(lambda: self._health.summary)
             if systemd is not None:
-                control.append(crew.start("systemd", systemd.run, up="hears that the gateway is alive"))
+                control.append(crew.start("systemd", systemd.run, up="told that the gateway is alive"))
             log.info(
                 "gateway %s %s is running with %s", config.gateway.id, __version__, many(len(fleet.sources), "device")
             )

@@ -58,7 +58,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, text: str | None = 
         ConfigError: it cannot be read or used; carries every problem.
     """
     draft = read_draft(path, models=MODELS, env=env, text=text)
-    problems = _device_problems(draft)
+    problems = _device_problems(draft) + _problems_together(draft)
     # A pattern may mean a device that has a mistake, so patterns are only judged when all devices are right.
     whole = not problems and len(draft.devices) == len(draft.tree.get("devices", ()))
     problems += _filter_problems(draft, path.absolute().parent, [*draft.devices.values()] if whole else None)
@@ -83,6 +83,19 @@ def _device_problems(draft: Draft) -> list[Problem]:
         # The reader has told of names that stand twice; protocols that do so as well are not repeated.
         if not (below.endswith(".name") and f"devices[{index}].tags" in told)
     ]
+
+
+def _problems_together(draft: Draft) -> list[Problem]:
+    problems = []
+    for name in {device.type for device in draft.devices.values()}:
+        judge = protocol(name).check_together
+        if judge is not None:
+            same = [(index, device) for index, device in draft.devices.items() if device.type == name]
+            problems += [
+                Problem(keypath.join(keypath.item("devices", same[place][0]), below), what)
+                for place, below, what in judge([device for _, device in same])
+            ]
+    return problems
 
 
 def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | None) -> list[Problem]:

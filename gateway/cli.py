@@ -7,7 +7,6 @@ that `check` and `status` start in a blink on a small box.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from gateway.cli_pki import pki
+from gateway.cli_probe import probe
+from gateway.cli_types import FiniteRange
 from gateway.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -152,6 +154,48 @@ def check(file: Path) -> None:
 
 
 @cli.command()
+@click.argument("url", metavar="[URL]", required=False)
+@click.option("--config", type=_PATH, help="A configuration; with --device, in place of URL.")
+@click.option("--device", help="The device in it, with its log-in.")
+@click.option("--root", help="Node id or path to begin with. Default: /Objects, without the Server object.")
+@click.option("--include", multiple=True, help="Only variables whose path fits; * and ? are wildcards. Repeatable.")
+@click.option("--exclude", multiple=True, help="Leave out these paths and all that is below. Repeatable.")
+@click.option("--uri", is_flag=True, help="Write node ids with namespace URIs, which survive a changed index.")
+@click.option("--properties", is_flag=True, help="List properties of variables as well.")
+@click.option("--csv", "file", type=_PATH, help="Write a file of tags; - is standard output.")
+def browse(
+    url: str | None,
+    config: Path | None,
+    device: str | None,
+    root: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    file: Path | None,
+    *,
+    uri: bool,
+    properties: bool,
+) -> None:
+    """List a server's variables, or write them as a file of tags.
+
+    A variable's path is made of browse names, such as Objects/Press/Temperature: try --include "Objects/Press/*".
+    """
+    import time
+
+    from gateway import browsing
+
+    if url is not None and config is None and device is None:
+        settings = browsing.device_at(url)
+    elif url is None and config is not None and device is not None:
+        settings = browsing.device_of(config, device)
+    else:
+        raise click.UsageError("which server? Give either URL, or --config FILE and --device NAME")
+    began_s = time.monotonic()
+    wanted = browsing.Wanted(root, include, exclude, by_uri=uri, properties=properties)
+    number = browsing.browse(settings, wanted, file=file, say=_print)
+    click.echo(browsing.told(number, time.monotonic() - began_s, file), err=True)
+
+
+@cli.command()
 @click.option("--socket", type=_PATH, help="The gateway's control socket.")
 @click.option(
     "--config",
@@ -204,20 +248,10 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
     return load(config).socket_path
 
 
-class _FiniteRange(click.FloatRange):
-    """A range that not-a-number is not in: it is neither below nor above any limit."""
-
-    def convert(self, value: float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number: float = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
-        return number
-
-
 @cli.command()
 @click.option(
     "--seconds",
-    type=_FiniteRange(min=15, max=86_400),
+    type=FiniteRange(min=15, max=86_400),
     default=45,
     show_default=True,
     help="Length of the story in seconds.",
@@ -350,6 +384,9 @@ def audit(config: Path, limit: int, *, as_json: bool) -> None:
     _print(audit_json(entries) if as_json else audit_text(entries))
 
 
+cli.add_command(pki)
+
+
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the configuration, for editors."""
@@ -359,6 +396,9 @@ def schema() -> None:
     from gateway.config.schema import schema as schema_of
 
     _print(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
+
+
+cli.add_command(probe)
 
 
 if __name__ == "__main__":

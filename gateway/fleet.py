@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from adapters.base import Site
 from adapters.registry import protocol
 from gateway.commands import Target
 from gateway.config.models import Config, DeviceSettings
@@ -24,6 +25,7 @@ from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.reconcile import Plan
 from gateway.source import Source
+from gateway.spool import Memory
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
 
@@ -59,6 +61,7 @@ class Fleet:
         crew: runs the sources' tasks.
         metrics: for the adapters.
         now_ns: UTC nanoseconds since 1970.
+        memory: what the adapter of the device of this name remembers.
         denial: why a device may not be read.
     """
 
@@ -72,6 +75,7 @@ class Fleet:
         crew: Crew,
         metrics: Metrics,
         now_ns: Callable[[], int],
+        memory: Callable[[str], Memory],
         denial: Denial = lambda _device: "",
     ) -> None:
         self._host = host
@@ -81,6 +85,7 @@ class Fleet:
         self._crew = crew
         self._metrics = metrics
         self._now_ns = now_ns
+        self._memory = memory
         self._denial = denial
         self._sources: dict[str, Source] = {}
         self._idle: dict[str, str] = {}
@@ -151,7 +156,7 @@ class Fleet:
     async def apply(self, prepared: Prepared) -> None:
         """Puts in place what was prepared."""
         leaving = [self._sources.pop(name) for name in prepared.leaving if name in self._sources]
-        await asyncio.gather(*(source.stop() for source in leaving))
+        await asyncio.gather(*(source.leave() for source in leaving))
         for source in leaving:
             self._latest.forget(source.settings.name)
             self._crew.gone(source.component)
@@ -182,6 +187,8 @@ class Fleet:
             crew=self._crew,
             metrics=self._metrics,
             now_ns=self._now_ns,
+            site=Site(config.gateway.id, config.pki_dir),
+            memory=self._memory(device.name),
         )
 
     def _chain(self, config: Config, device: DeviceSettings, points: list[int]) -> Chain:

@@ -33,7 +33,11 @@ class _Chain(Protocol):
 
 
 class _Spool(Protocol):
-    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY) -> int: ...
+    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY, mark: bytes = b"") -> int: ...
+
+
+class _Emit(Protocol):
+    def __call__(self, batch: Batch, mark: bytes = b"", /) -> Awaitable[None]: ...
 
 
 class _Uplink(Protocol):
@@ -77,7 +81,7 @@ class Flow:
         self._freshness = freshness
         self._now_ns = now_ns
 
-    def emit(self, device: str, chain: Callable[[], _Chain]) -> Callable[[Batch], Awaitable[None]]:
+    def emit(self, device: str, chain: Callable[[], _Chain]) -> _Emit:
         """The `emit` to hand to this device's adapter.
 
         Args:
@@ -87,8 +91,10 @@ class Flow:
         received = self._metrics.received.labels(device)
         note = None if self._freshness is None else self._freshness.begin(device)
 
-        async def emit(batch: Batch) -> None:
+        async def emit(batch: Batch, mark: bytes = b"", /) -> None:
             if not batch:
+                if mark:
+                    await self._spool.append(device, EMPTY, mark=mark)
                 return
             received.inc(len(batch))
             if note is not None:
@@ -96,7 +102,7 @@ class Flow:
             applied = chain().apply(batch, self._now_ns())
             if applied.batch and self._latest is not None:
                 self._latest.put(device, applied.batch)
-            seq = await self._spool.append(device, applied.batch, aside=applied.set_aside or EMPTY)
+            seq = await self._spool.append(device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark)
             if seq and self._uplink is not None:
                 self._uplink.offer(seq, device, applied.batch)
 

@@ -62,14 +62,19 @@ class JsonLines(logging.Formatter):
             "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "msg": record.getMessage(),
+            "msg": _encodable(record.getMessage()),
         }
         if record.exc_info:
-            line["exc"] = self.formatException(record.exc_info)
+            line["exc"] = _encodable(self.formatException(record.exc_info))
         repeats = getattr(record, "repeats", 0)
         if repeats:
             line["repeats"] = repeats
         return msgspec.json.encode(line).decode()
+
+
+def _encodable(text: str) -> str:
+    """Half of a surrogate pair, which a broken file name brings along, is no JSON: written as its escape."""
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
 
 
 class Line(NamedTuple):

@@ -31,6 +31,8 @@ def plan_text(config: Config) -> str:
         *_entry("Uplink", _uplink(config)),
         *_entry("Control", [f"socket {config.socket_path}"]),
     ]
+    if any(getattr(device, "is_secured", False) for device in config.devices):
+        lines += _entry("Pki", [f"certificates in {config.pki_dir}; `tidegate pki list` shows them"])
     if config.filters:
         wasm = config.wasm
         limits = f"each instance: at most {_size(wasm.memory_bytes)} of memory, {wasm.batch_ms} ms for one batch"
@@ -39,6 +41,7 @@ def plan_text(config: Config) -> str:
     lines += _entry("Devices", [f"{len(config.devices)}, with {many(tags, 'tag')} together"])
     for device in config.devices:
         lines += _device(config, device)
+    lines += _together(config.devices)
     if config.filters:
         lines += _entry("Filters", [f"{len(config.filters)}, applied in this order"])
         for number, settings in enumerate(config.filters, 1):
@@ -96,6 +99,16 @@ def _device(config: Config, device: DeviceSettings) -> list[str]:
     state = "" if device.enabled else ", not enabled: it is not read"
     head = f"{device.name} ({device.type}{state}): points {config.point_path(device, 'TAG')}"
     return [*_indented(head, 2), *(line for text in speaks.plan(device) for line in _indented(text, 6))]
+
+
+def _together(devices: Sequence[DeviceSettings]) -> list[str]:
+    lines = []
+    for name in dict.fromkeys(device.type for device in devices):
+        plan = protocol(name).plan_together
+        if plan is not None:
+            for text in plan([device for device in devices if device.type == name]):
+                lines += _indented(text, 2)
+    return lines
 
 
 def _filter(number: int, settings: FilterSettings, devices: Sequence[DeviceSettings]) -> list[str]:

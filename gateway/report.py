@@ -42,7 +42,7 @@ def report(
         spool: what waits, and what was accepted so far.
         uplink: what the uplink tells of itself.
         chains: filters by device.
-        facts: what each adapter says of its device.
+        facts: what each adapter says of its device; a function is asked now.
     """
     counters = metrics.snapshot()
     received = counters.get("tidegate_readings_received_total", {})
@@ -58,7 +58,7 @@ def report(
             name: {
                 "state": states.get(device_component(name), {}).get("state", "stopped"),
                 "readings": int(received.get(name, 0)),
-                **known,
+                **{key: fact() if callable(fact) else fact for key, fact in known.items()},
             }
             for name, known in facts.items()
         },

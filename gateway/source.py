@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from adapters.base import Adapter, Context, Writer
+from adapters.base import Adapter, Context, Site, Writer
 from adapters.registry import protocol
 from gateway.batch import Reading, Value
 from gateway.commands import Target
@@ -22,6 +22,7 @@ from gateway.flow import Flow
 from gateway.health import device_component
 from gateway.metrics import Metrics
 from gateway.policy import Device
+from gateway.spool import Memory
 from gateway.wasm.chain import Chain
 
 __all__ = ["Source"]
@@ -38,6 +39,8 @@ class Source:
         crew: runs its task.
         metrics: for the adapter.
         now_ns: UTC nanoseconds since 1970.
+        site: what it has in common with the gateway's other devices.
+        memory: what the adapter remembers of the device.
     """
 
     def __init__(
@@ -50,6 +53,8 @@ class Source:
         crew: Crew,
         metrics: Metrics,
         now_ns: Callable[[], int],
+        site: Site,
+        memory: Memory,
     ) -> None:
         self.settings = settings
         self.points = points
@@ -64,7 +69,10 @@ class Source:
             now_ns=now_ns,
             live=crew.state_of(self.component, up="reading", down="none of its tags can be read"),
             facts=self.facts,
+            site=site,
+            memory=memory,
         )
+        self._memory = memory
         self._adapter: Adapter | None = None
         self._task: Task | None = None
 
@@ -93,8 +101,14 @@ class Source:
         """Begins to read."""
         self._task = self._crew.start(self.component, self._read)
 
+    async def leave(self) -> None:
+        """Ends the reading for good: neither the device nor we keep anything for another time."""
+        self._memory.wanted = False
+        await self.stop()
+        await self._memory.keep(b"")
+
     async def stop(self) -> None:
-        """Ends the reading and waits until nothing of it is left."""
+        """Ends the reading and waits until nothing of it is left here."""
         if self._task is not None:
             await end(self._task)
             self._task = None

@@ -17,6 +17,8 @@ __all__ = ["WIDTH", "status_text"]
 WIDTH: Final = 100
 _LEAST_WIDTH: Final = 30
 _LONG: Final = 40
+_MOST_LINES: Final = 20
+"""Of a list of plain values, such as one for each tag; what tells it puts first what matters most."""
 _Nested: TypeAlias = "Mapping[str, Any] | Sequence[Any]"
 _TIMES: Final = frozenset({"since", "began"})
 """Keys that hold seconds since 1970, beside those that end in `_at`. A key in `_ns` holds nanoseconds since then."""
@@ -57,6 +59,9 @@ def _below(value: _Nested, columns: int) -> list[str]:
         )
     if _is_table(value):
         return _table(value, columns)
+    if isinstance(value, Mapping) and len(value) > _MOST_LINES and not any(map(_is_nested, value.values())):
+        first = dict([*value.items()][:_MOST_LINES])
+        return [*_section(first, columns), f"and {len(value) - _MOST_LINES:,} more; --json tells all"]
     return _section(value if isinstance(value, Mapping) else {str(i): item for i, item in enumerate(value)}, columns)
 
 

@@ -9,15 +9,17 @@ The watchdog vouches for the event loop alone. A PLC, a broker or a disk that is
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
 
 __all__ = ["Systemd"]
 
 _IDLE_S = 60.0
 """Pause between two reports where no watchdog asks for more."""
+
+_AGAIN_S = 1.0
+_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 
 
 class Systemd:
@@ -38,42 +40,45 @@ class Systemd:
 
     @classmethod
     def from_environment(
-        cls, status: Callable[[], str], *, environment: Mapping[str, str] = os.environ, pid: int | None = None
+        cls, status: Callable[[], str], *, environment: MutableMapping[str, str] = os.environ, pid: int | None = None
     ) -> Systemd | None:
         """The line that systemd offers this process; None where it offers none.
 
         Args:
             status: how the gateway is, in one line.
-            environment: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are read.
+            environment: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are taken out of it: they are not for children.
             pid: of this process.
         """
-        address = environment.get("NOTIFY_SOCKET", "")
+        told = {name: environment.pop(name, "") for name in _VARIABLES}
+        address = told["NOTIFY_SOCKET"]
         if address[:1] not in ("/", "@") or len(address) == 1:
             return None
-        microseconds = environment.get("WATCHDOG_USEC", "")
-        ours = environment.get("WATCHDOG_PID", "") in ("", str(os.getpid() if pid is None else pid))
+        microseconds = told["WATCHDOG_USEC"]
+        ours = told["WATCHDOG_PID"] in ("", str(os.getpid() if pid is None else pid))
         wanted = ours and microseconds.isascii() and microseconds.isdigit() and int(microseconds) > 0
         return cls(address, watchdog_s=int(microseconds) / 1e6 if wanted else None, status=status)
 
     async def run(self) -> None:
-        """Says that the gateway is ready, and goes on giving signs of life until cancelled.
-
-        Raises:
-            OSError: nobody takes what is said.
-        """
-        self._say("READY=1", "WATCHDOG=1", f"STATUS={self._status()}")
+        """Says that the gateway is ready, and goes on giving signs of life until cancelled."""
+        ready = False
         while True:
-            await asyncio.sleep(self.pause_s)
-            self._say("WATCHDOG=1", f"STATUS={self._status()}")
+            # Until it was heard: whoever does not hear that the gateway is ready ends it.
+            news = () if ready else ("READY=1",)
+            ready = self._say(*news, "WATCHDOG=1", f"STATUS={self._status()}") or ready
+            await asyncio.sleep(self.pause_s if ready else min(self.pause_s, _AGAIN_S))
 
     def stopping(self) -> None:
-        """Says that the gateway stops. Nothing depends on its being heard."""
-        with contextlib.suppress(OSError):
-            self._say("STOPPING=1", "STATUS=stopping")
+        """Says that the gateway stops."""
+        self._say("STOPPING=1", "STATUS=stopping")
 
-    def _say(self, *lines: str) -> None:
+    def _say(self, *lines: str) -> bool:
+        """Whether it was heard. A manager that does not listen is no trouble of the gateway's."""
         text = "\n".join(" ".join(line.splitlines()) for line in lines)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
             line.setblocking(False)
-            line.connect(self._address)
-            line.send(text.encode())
+            try:
+                line.connect(self._address)
+                line.send(text.encode(errors="replace"))
+            except OSError:
+                return False
+        return True

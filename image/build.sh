@@ -28,7 +28,7 @@ esac
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
 REVISION=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain --untracked-files=no)" ] || REVISION=$REVISION-changed
+[ -z "$(git status --porcelain)" ] || REVISION=$REVISION-changed
 export SOURCE_DATE_EPOCH
 
 say() { echo "image: $*" >&2; }

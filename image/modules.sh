@@ -12,19 +12,22 @@ cd "$(dirname "$0")/.."
 PYTHON=${PYTHON:-.venv/bin/python}
 OUT=build/image
 
-for program in zstd tar git "$PYTHON"; do
+for program in zstd tar git sha256sum "$PYTHON"; do
     command -v "$program" >/dev/null 2>&1 || { echo "make modules-image needs $program" >&2; exit 1; }
 done
 VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 CREATED_S=$(git log -1 --format=%ct)
 REVISION=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain --untracked-files=no)" ] || REVISION=$REVISION-changed
+[ -z "$(git status --porcelain)" ] || REVISION=$REVISION-changed
 
 mkdir -p "$OUT"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/root"
-cp modules/dist/*.wasm LICENSE "$work/root/"
+# What was built and committed, and no other file that lies there.
+(cd modules/dist && sha256sum --quiet --check SHA256SUMS)
+sed 's/.* //' modules/dist/SHA256SUMS | while read -r name; do cp "modules/dist/$name" "$work/root/"; done
+cp LICENSE "$work/root/"
 chmod 0444 "$work"/root/*
 # Executable, since a runtime asks the kernel before it looks what kind of program it is.
 chmod 0555 "$work"/root/*.wasm

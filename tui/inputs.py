@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["address", "assign", "free_name", "number", "text"]
+__all__ = ["address", "assign", "free_name", "names", "names_text", "number", "text"]
 
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+", re.ASCII)
 _REFERENCE: Final = re.compile(r"[0134][0-9]{4,5}", re.ASCII)
@@ -58,6 +58,16 @@ def assign(section: dict[str, Any], values: Mapping[str, Any]) -> dict[str, Any]
         elif key not in result or result[key] != value or isinstance(result[key], bool) != isinstance(value, bool):
             result[key] = value
     return result
+
+
+def names_text(value: object) -> str:
+    """A list of names as it stands in a form; what is no list as it is."""
+    return ", ".join(map(text, value)) if isinstance(value, list) else text(value)
+
+
+def names(typed: str) -> list[str] | None:
+    """The names in a form, parted by commas; None where nothing was typed."""
+    return [name for part in typed.split(",") if (name := part.strip())] or None
 
 
 def free_name(wanted: str, taken: set[str]) -> str:

@@ -1,9 +1,11 @@
 """The poll loop of one Modbus device.
 
-Polls start on a fixed grid of the monotonic clock. A poll that takes longer than the interval, be it for the device or
-for `emit`, makes the next slots fall out; they are counted as `overrun` and never caught up. All readings of one poll
-are one batch, or more where units fall silent meanwhile. The loop ends with `SourceLost` when no connection can be made
-or no unit answers any more, after the readings that this makes bad have been emitted.
+Each scan class has a fixed grid on the monotonic clock. A cycle that takes longer than its interval, be it for the
+device or for `emit`, makes the next slots fall out; they are counted as `overrun` and never caught up. Where several
+classes are due, the one with the shortest interval goes first, and it may come between two requests of a slower one.
+All readings of one cycle are one batch, or more where units fall silent meanwhile. What time is left belongs to the
+probes of silent units. The loop ends with `SourceLost` when no connection can be made or no unit answers any more,
+after the readings that this makes bad have been emitted.
 
 While it runs, tags can be written (`write`); how that and the polls share the connection is `line`'s.
 """
@@ -11,17 +13,21 @@ While it runs, tags can be written (`write`); how that and the polls share the c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
 from itertools import groupby
-from typing import Final
+from typing import NamedTuple, cast
 
 from adapters.base import Context, Emit
 from adapters.modbus import texts
+from adapters.modbus.ages import Ages
+from adapters.modbus.endpoint import endpoint_of
 from adapters.modbus.errors import Unreachable
 from adapters.modbus.items import resolve
 from adapters.modbus.line import Line
-from adapters.modbus.planner import plan_requests
-from adapters.modbus.schedule import next_slot
+from adapters.modbus.planner import Request, plan_requests
+from adapters.modbus.scan import Scans
+from adapters.modbus.schedule import Agenda
 from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.sweep import Harvest, Sweep
 from adapters.modbus.units import Silence, Unit
@@ -31,11 +37,33 @@ from gateway.errors import SourceLost, TidegateError
 
 __all__ = ["ModbusAdapter"]
 
-_MEAN_OVER_CYCLES: Final = 100
+
+@dataclass(slots=True)
+class _Cycle:
+    """A scan class that is being read."""
+
+    interval_s: float
+    harvest: Harvest
+    steps: AsyncGenerator[bool, None]
+    began_s: float
+
+
+class _Step(NamedTuple):
+    """One request of a cycle was seen to.
+
+    Attributes:
+        lost: why the device is lost; empty where it is not.
+        in_vain: a unit has just made the others wait in vain.
+        ended: there was none left; the cycle has ended.
+    """
+
+    lost: str
+    in_vain: bool
+    ended: bool
 
 
 class ModbusAdapter:
-    """Polls one Modbus TCP device, or the units behind one gateway.
+    """Polls one Modbus device, or the units behind one gateway or on one bus.
 
     Args:
         settings: the device, free of mistakes (`items.check`).
@@ -49,11 +77,13 @@ class ModbusAdapter:
         # What the last run, when its source was lost, had said to be bad (the next one need not say it again), and the
         # units that were silent before it was lost.
         self._known_bad: dict[int, int] = {}
+        self._bad: dict[int, int] = {}
         self._known_silent: dict[int, Silence] = {}
         self._writer = TagWriter(settings, points=context.points, count=self._count, now_ns=context.now_ns)
         self._running: Sweep | None = None
         self._live: bool | None = None
-        self._cycles = 0
+        self._ages = Ages(self._items)
+        self._scans = Scans(endpoint_of(settings), (item.interval_s for item in self._items))
 
     async def run(self, emit: Emit) -> None:
         """Polls and emits until cancelled. Leaves no connection and no task behind.
@@ -61,17 +91,23 @@ class ModbusAdapter:
         Raises:
             SourceLost: no connection, or no unit answers.
         """
-        settings = self._settings
-        bad, self._known_bad = self._known_bad, {}
-        line = Line(host=settings.host, port=settings.port, timeout_s=settings.timeout_s)
-        self._running = self._sweep(line)
+        self._bad, self._known_bad = self._known_bad, {}
+        line = Line(self._settings)
+        sweep = self._running = self._sweep(line)
+        clock = asyncio.get_running_loop().time
+        self._context.facts.update(
+            connection=str(endpoint_of(self._settings)),
+            classes=lambda: self._scans.told(_asked(sweep)),
+            tag_age_s=lambda: self._ages.told(clock()),
+        )
         try:
-            await self._poll(self._running, bad, emit)
+            await self._poll(sweep, emit)
         finally:
             self._running = None
             if self._live:
                 self._say_live(False)
             self._live = None  # the next run says it anew, also that nothing can be read from the first poll on
+            self._ages.settle_all()
             line.end()
             await asyncio.sleep(0)  # the event loop closes an aborted connection's socket in its next turn
 
@@ -105,46 +141,68 @@ class ModbusAdapter:
             raise SourceLost(texts.unit_away(settings, tag, item.unit_id))
         return await self._writer.write(sweep.line, item, write)
 
-    async def _poll(self, sweep: Sweep, bad: dict[int, int], emit: Emit) -> None:
+    async def _poll(self, sweep: Sweep, emit: Emit) -> None:
         clock = asyncio.get_running_loop().time
-        slot_s = clock()
-        while True:
-            started_s = clock()
-            # As it is before this cycle: that one may be lost because the whole device falls silent.
-            silences = {unit.unit_id: unit.silence for unit in sweep.units if unit.silence is not None}
-            harvest = Harvest(points=self._context.points, bad=bad, now_ns=self._context.now_ns)
-
-            async def hand_over(harvest: Harvest = harvest) -> None:
-                if batch := harvest.take():
-                    await emit(batch)
-                if harvest.answers:
-                    self._say_live(True)
-
-            lost = await self._read(sweep, harvest, hand_over)
-            self._tell(sweep, bad, took_s=clock() - started_s)
-            if batch := harvest.take():
-                await emit(batch)
-            if lost:
-                self._known_bad, self._known_silent = bad, silences
-                raise SourceLost(lost)
-            self._say_live(harvest.answers > 0)
-            await sweep.probe()
-            slot_s, missed = next_slot(slot_s, now_s=clock(), interval_s=self._settings.interval_s)
-            if missed:
-                self._count("overrun", missed)
-            await asyncio.sleep(slot_s - clock())
-
-    async def _read(self, sweep: Sweep, harvest: Harvest, hand_over: Callable[[], Awaitable[None]]) -> str:
-        """Reads all units once; says why the device is lost, where it is."""
+        agenda = Agenda((item.interval_s for item in self._items), now_s=clock())
+        cycles: dict[float, _Cycle] = {}
+        silences: dict[int, Silence] = {}
         try:
-            await sweep.read(harvest, hand_over)
+            while True:
+                for interval_s in agenda.due(clock()):
+                    agenda.begin(interval_s)
+                    cycles[interval_s] = self._begin(sweep, agenda, interval_s)
+                    # As it is before the cycle: that one may be lost because the whole device falls silent.
+                    silences = {unit.unit_id: unit.silence for unit in sweep.units if unit.silence is not None}
+                if not cycles:
+                    if not await sweep.probe(agenda.next_s() - clock()):
+                        await asyncio.sleep(agenda.next_s() - clock())
+                    continue
+                cycle = cycles[min(cycles)]
+                step = await self._step(sweep, cycle)
+                if step.lost:
+                    self._known_bad, self._known_silent = self._bad, silences
+                    for other in cycles.values():
+                        await _hand_over(other, emit)
+                    raise SourceLost(step.lost)
+                if step.in_vain or step.ended:
+                    # What there is does not wait for the next unit that makes us wait.
+                    await _hand_over(cycle, emit)
+                    if cycle.harvest.answers or step.ended:
+                        self._say_live(cycle.harvest.answers > 0)
+                if step.ended:
+                    del cycles[cycle.interval_s]
+                    if missed := agenda.finish(cycle.interval_s, now_s=clock()):
+                        self._count("overrun", missed)
+                        self._scans.overran(cycle.interval_s, missed)
+        finally:
+            for cycle in cycles.values():
+                await cycle.steps.aclose()
+
+    def _begin(self, sweep: Sweep, agenda: Agenda, interval_s: float) -> _Cycle:
+        clock = asyncio.get_running_loop().time
+        harvest = Harvest(points=self._context.points, bad=self._bad, now_ns=self._context.now_ns)
+        steps = sweep.read(harvest, interval_s=interval_s, slack_s=lambda: agenda.slack_s(clock()))
+        return _Cycle(interval_s, harvest, cast("AsyncGenerator[bool, None]", steps), clock())
+
+    async def _step(self, sweep: Sweep, cycle: _Cycle) -> _Step:
+        """Goes on with a cycle, up to the end of one request."""
+        lost = ""
+        in_vain = ended = False
+        try:
+            in_vain = await anext(cycle.steps)
+        except StopAsyncIteration:
+            ended = True
         except Unreachable as error:
             self._count(error.cause, 1)
-            harvest.bad(self._items, BAD_COMMUNICATION)
-            return texts.no_connection(self._settings, error)
-        if not sweep.all_silent:
-            return ""
-        return texts.no_answer(self._settings, [unit.unit_id for unit in sweep.units], causes=sweep.causes.values())
+            cycle.harvest.bad(self._items, BAD_COMMUNICATION)
+            lost = texts.no_connection(self._settings, error)
+        if (in_vain or ended) and sweep.all_silent:
+            unit_ids = [unit.unit_id for unit in sweep.units]
+            lost = texts.no_answer(self._settings, unit_ids, causes=sweep.causes.values())
+        if ended or lost:
+            self._scans.note(cycle.interval_s, took_s=asyncio.get_running_loop().time() - cycle.began_s)
+            self._tell(sweep)
+        return _Step(lost, in_vain, ended)
 
     def _sweep(self, line: Line) -> Sweep:
         settings = self._settings
@@ -161,8 +219,9 @@ class ModbusAdapter:
             points=self._context.points,
             count=self._count,
             clock=clock,
-            interval_s=settings.interval_s,
+            interval_s=min(item.interval_s for item in self._items),
             timeout_s=settings.timeout_s,
+            ages=self._ages,
         )
 
     def _count(self, cause: str, times: int) -> None:
@@ -173,19 +232,34 @@ class ModbusAdapter:
             self._live = live
             self._context.live(live)
 
-    def _tell(self, sweep: Sweep, bad: dict[int, int], *, took_s: float) -> None:
-        facts = self._context.facts
-        took_ms = took_s * 1000
-        self._cycles = min(self._cycles + 1, _MEAN_OVER_CYCLES)
-        mean_ms = facts.get("mean_cycle_ms", took_ms)
-        asked = [request for unit in sweep.units if not unit.silent for request in unit.asked]
-        facts.update(
+    def _tell(self, sweep: Sweep) -> None:
+        asked, bad = _asked(sweep), self._bad
+        cycle_ms, mean_ms = self._scans.times_ms()
+        self._context.facts.update(
             requests=len(asked),
             registers=sum(request.count for request in asked if not request.table.is_bits),
             bits=sum(request.count for request in asked if request.table.is_bits),
-            cycle_ms=round(took_ms, 3),
-            mean_cycle_ms=round(mean_ms + (took_ms - mean_ms) / self._cycles, 3),
+            dropped_answers=sweep.line.dropped,
+            most_registers=_most_registers(self._settings, sweep),
+            cycle_ms=cycle_ms,
+            mean_cycle_ms=mean_ms,
             silent_units=[unit.unit_id for unit in sweep.units if unit.silent][: texts.MOST_LISTED],
             bad_tags=len(bad),
             bad_tag_names=[self._items[index].name for index in sorted(bad)[: texts.MOST_LISTED]],
         )
+
+
+def _asked(sweep: Sweep) -> list[Request]:
+    """What is asked in a cycle of each class."""
+    return [request for unit in sweep.units if not unit.silent for request in unit.asked]
+
+
+def _most_registers(settings: ModbusSettings, sweep: Sweep) -> int:
+    """Of one request: what the settings allow, or less where a unit was found not to take that many."""
+    learned = [unit.most_registers for unit in sweep.units if unit.most_registers is not None]
+    return min([settings.max_registers, *learned])
+
+
+async def _hand_over(cycle: _Cycle, emit: Emit) -> None:
+    if batch := cycle.harvest.take():
+        await emit(batch)

@@ -3,9 +3,10 @@
 A decoder is prepared once for a request. It sorts the request's tags into lanes: tags of one type, byte order and
 scaling. For each poll a lane picks all its registers with one prepared `itemgetter`, lets `array` and `memoryview` read
 them as a column of numbers, and writes that column, strided, over a template of records in which point, kind, status
-and flags already stand. There is no Python-level loop over tags, except for bools, strings and scaled tags.
+and flags already stand. There is no Python-level loop over tags, except for bools, strings, BCD and scaled tags.
 
-A number that is NaN or infinite is no measurement: its reading is bad (`errors.NOT_FINITE`) and carries no value.
+A number that is NaN or infinite is no measurement: its reading is bad (`errors.NOT_FINITE`) and carries no value. So is
+one of BCD with a digit beyond 9 (`errors.NOT_BCD`).
 A string ends at its first NUL; blanks at its end are padding; bytes that are not UTF-8 become U+FFFD.
 """
 
@@ -19,7 +20,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from adapters.modbus.errors import NOT_FINITE
+from adapters.modbus.errors import NOT_BCD, NOT_FINITE
 from adapters.modbus.items import Item
 from adapters.modbus.planner import Request
 from gateway.batch import GOOD, NO_VALUE, RECORD, RECORD_BYTES, Flag, Kind
@@ -35,17 +36,21 @@ _FORMATS: Final = {
     "uint64": "Q",
     "float32": "f",
     "float64": "d",
+    "bcd16": "H",
+    "bcd32": "I",
 }
+_BCD: Final = ("bcd16", "bcd32")
 _COLUMN: Final = {Kind.BOOL: "Q", Kind.U64: "Q", Kind.I64: "q", Kind.F64: "d", Kind.STR: "Q"}
 _SPAN_SHIFT: Final = 32
 _WHOLE_REGISTER: Final = 0xFFFF
 
 
 class Decoded(NamedTuple):
-    """Records of one answer, and how many of them are bad because their float is no number."""
+    """Records of one answer, and how many of them are bad because what came is no number."""
 
     records: bytearray
     not_finite: int
+    not_bcd: int = 0
 
 
 _Column = Callable[[Sequence[int], bytearray], "array[Any]"]
@@ -59,6 +64,7 @@ class _Lane:
     values: slice
     first: int
     finite: bool
+    bcd: bool
     column: _Column
 
 
@@ -96,13 +102,28 @@ class Decoder:
         records = bytearray(self._template)
         view = memoryview(records)
         view.cast("q")[0::3] = array("q", (ts_ns,)) * self._count
-        not_finite = 0
+        not_finite = not_bcd = 0
         for lane in self._lanes:
             column = lane.column(words, heap)
+            if lane.bcd:
+                not_bcd += self._take_bcd(lane, column, records)
+                continue
             if not lane.finite and not math.isfinite(sum(column)):
                 not_finite += _blank_out(column, view.cast("H"), lane.first)
             view.cast(lane.format)[lane.values] = column  # type: ignore[call-overload]
-        return Decoded(records, not_finite)
+        return Decoded(records, not_finite, not_bcd)
+
+    def _take_bcd(self, lane: _Lane, column: array[Any], records: bytearray) -> int:
+        """Writes a column in which NaN stands where a digit is none; says how many those are."""
+        odd = [i for i, value in enumerate(column) if value != value]
+        if lane.format == "Q":
+            column = array("Q", [0 if value != value else int(value) for value in column])
+        memoryview(records).cast(lane.format)[lane.values] = column  # type: ignore[call-overload]
+        for i in odd:
+            ts_ns, _, point, *_ = RECORD.unpack_from(records, (lane.first + i) * RECORD_BYTES)
+            bad = bad_record(point, NOT_BCD.status, ts_ns)
+            records[(lane.first + i) * RECORD_BYTES : (lane.first + i + 1) * RECORD_BYTES] = bad
+        return len(odd)
 
 
 def bad_record(point: int, status: int, ts_ns: int) -> bytes:
@@ -122,6 +143,8 @@ def _prepare(items: list[Item], start: int, first: int) -> _Lane:
         column = _strings(items, start)
     else:
         column = _numbers(items, start)
+        if items[0].type in _BCD:
+            column = _digits(column)
         if items[0].affine:
             column = _scaled(column, items)
     return _Lane(
@@ -129,13 +152,15 @@ def _prepare(items: list[Item], start: int, first: int) -> _Lane:
         values=slice(1 + 3 * first, 1 + 3 * (first + len(items)), 3),
         first=first,
         finite=kind is not Kind.F64,
+        bcd=items[0].type in _BCD,
         column=column,
     )
 
 
 def _numbers(items: list[Item], start: int) -> _Column:
     wire_format = _FORMATS[items[0].type]
-    wide_format = _COLUMN[items[0].kind] if items[0].affine is None else wire_format
+    plain = items[0].affine is None and items[0].type not in _BCD
+    wide_format = _COLUMN[items[0].kind] if plain else wire_format
     swap = items[0].bytes_swapped
     offsets: list[int] = []
     for item in items:
@@ -154,6 +179,16 @@ def _numbers(items: list[Item], start: int) -> _Column:
         return array(wide_format, memoryview(packed).cast("B").cast(wire_format).tolist())  # type: ignore[call-overload]
 
     return column
+
+
+def _digits(column: _Column) -> _Column:
+    """Binary coded decimals: each half byte is a digit. NaN where one is beyond 9; 8 digits are exact in a float."""
+
+    def digits(words: Sequence[int], heap: bytearray) -> array[Any]:
+        texts = [f"{value:x}" for value in column(words, heap)]
+        return array("d", [int(text) if text.isdecimal() else math.nan for text in texts])
+
+    return digits
 
 
 def _scaled(column: _Column, items: list[Item]) -> _Column:

@@ -4,10 +4,13 @@ The rules, complete:
 
 - A coil or a holding register can be written, an input register or a discrete input cannot (MODBUS Application
   Protocol V1.1b3, 4.3). A coil is written by function 5, one register by 6, more by 16 in one request, at most 123.
-- A bit of a register is written by function 22, with which the device itself leaves the other bits alone. There is no
-  other way: reading the register and writing it back would undo what the device or another client changes in between.
+  Where the device has no single writes, a coil is written by function 15 and one register by 16.
+- A bit of a register is written by function 22, with which the device itself leaves the other bits alone. Another way
+  is only taken where the settings ask for it (`with_bit`): reading the register and writing it back undoes what the
+  device or another client changes in between.
 - A bool takes true and false, and 1 and 0. A bool that is a whole register becomes 1 or 0.
 - An integer takes whole numbers, 5.0 too, within the range of its type. Nothing is clipped.
+- BCD takes whole numbers of at most four or eight digits.
 - A float takes any finite number that its type can hold; float32 rounds to the nearest (ties to even).
 - Scale and offset are undone: raw = (value - offset) / scale. For integers raw is rounded to the nearest whole number
   (ties to even), so what the device gets is off by half a step of scale at most; the read-back shows it.
@@ -28,7 +31,7 @@ from adapters.modbus.address import Table
 from adapters.modbus.items import Item
 from gateway.batch import Kind, Value
 
-__all__ = ["Function", "NotWritable", "Write", "encode"]
+__all__ = ["Function", "NotWritable", "Write", "encode", "with_bit"]
 
 _MOST_REGISTERS: Final = 123
 """Of one request (MODBUS Application Protocol V1.1b3, 6.12)."""
@@ -39,6 +42,8 @@ _INTEGERS: Final = {
     "uint32": (0, (1 << 32) - 1),
     "int64": (-(1 << 63), (1 << 63) - 1),
     "uint64": (0, (1 << 64) - 1),
+    "bcd16": (0, 9_999),
+    "bcd32": (0, 99_999_999),
 }
 _LARGEST: Final = sys.float_info.max
 _FLOATS: Final = {"float32": (">f", 3.4028234663852886e38), "float64": (">d", _LARGEST)}
@@ -50,6 +55,7 @@ class Function(IntEnum):
 
     COIL = 5
     REGISTER = 6
+    COILS = 15
     REGISTERS = 16
     MASK = 22
 
@@ -63,7 +69,7 @@ class Write:
     """One write.
 
     Attributes:
-        words: the coil (0 or 1), the registers as they stand on the wire, or AND mask and OR mask.
+        words: the coils (0 or 1 each), the registers as they stand on the wire, or AND mask and OR mask.
     """
 
     unit_id: int
@@ -75,8 +81,13 @@ class Write:
         return f"function {self.function.value}, address {self.address} of unit {self.unit_id}"
 
 
-def encode(item: Item, value: Value) -> Write:
+def encode(item: Item, value: Value, *, single: bool = True) -> Write:
     """The request that gives a tag this value.
+
+    Args:
+        item: the tag.
+        value: what it is to have.
+        single: whether the device knows functions 5 and 6.
 
     Raises:
         NotWritable: the tag cannot be written, or the value does not fit it.
@@ -88,14 +99,27 @@ def encode(item: Item, value: Value) -> Write:
     if item.count > _MOST_REGISTERS:
         raise NotWritable(f"it takes {item.count} registers, and one write reaches {_MOST_REGISTERS} at most")
     if item.table is Table.COIL:
-        return Write(item.unit_id, Function.COIL, item.address, (_bool(value),))
+        return Write(item.unit_id, Function.COIL if single else Function.COILS, item.address, (_bool(value),))
     if item.bit is not None:
         mask = 1 << (item.bit ^ 8 if item.bytes_swapped else item.bit)
         words = (0xFFFF ^ mask, mask if _bool(value) else 0)
         return Write(item.unit_id, Function.MASK, item.address, words)
     registers = _registers(item, _bytes(item, value))
-    function = Function.REGISTER if len(registers) == 1 else Function.REGISTERS
+    function = Function.REGISTER if single and len(registers) == 1 else Function.REGISTERS
     return Write(item.unit_id, function, item.address, registers)
+
+
+def with_bit(write: Write, register: int, *, single: bool = True) -> Write:
+    """What a mask write does, done by writing the whole register.
+
+    Args:
+        write: the mask write.
+        register: what the register held a moment ago.
+        single: whether the device knows function 6.
+    """
+    and_mask, or_mask = write.words
+    word = register & and_mask | or_mask & ~and_mask & 0xFFFF  # MODBUS Application Protocol V1.1b3, 6.16
+    return Write(write.unit_id, Function.REGISTER if single else Function.REGISTERS, write.address, (word,))
 
 
 def _registers(item: Item, raw: bytes) -> tuple[int, ...]:
@@ -111,6 +135,8 @@ def _bytes(item: Item, value: Value) -> bytes:
         return _bool(value).to_bytes(2, "big")
     if item.type == "string":
         return _text(value, item.length).ljust(2 * item.count, b"\0")
+    if item.type in ("bcd16", "bcd32"):
+        return bytes.fromhex(f"{_integer(item, value):0{4 * item.count}d}")
     if item.type in _INTEGERS:
         signed = not item.type.startswith("u")
         return _integer(item, value).to_bytes(2 * item.count, "big", signed=signed)

@@ -1,7 +1,6 @@
 """Every way an exchange with a device can fail, and what each Modbus exception means to the gateway.
 
-pymodbus fails in three shapes: it raises, it returns a response that is an error, or its `connect` returns False.
-`transport` turns all of them into one of the exceptions below; nothing else leaves it.
+`transport` turns whatever goes wrong into one of the exceptions below; nothing else leaves it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from gateway.batch import BAD_COMMUNICATION
 __all__ = [
     "EXCEPTIONS",
     "MALFORMED",
+    "NOT_BCD",
     "NOT_FINITE",
     "Busy",
     "ExchangeFailed",
@@ -75,6 +75,9 @@ MALFORMED: Final = Fault("malformed_answer", 0x8007, Reaction.SPLIT)
 NOT_FINITE: Final = Fault("not_finite", 0x808C, Reaction.NEXT_TIME)
 """BadSensorFailure: the device's float is NaN or infinite, which is how meters say that they have no measurement."""
 
+NOT_BCD: Final = Fault("not_bcd", 0x8007, Reaction.NEXT_TIME)
+"""BadDecodingError: a digit beyond 9 in a tag that is said to be BCD."""
+
 _UNKNOWN: Final = Fault("unknown_exception", 0x8001, Reaction.LOOK_CLOSER)
 
 
@@ -95,7 +98,7 @@ class ExchangeFailed(Exception):
 
 
 class Unreachable(ExchangeFailed):
-    """No TCP connection could be made. The text is the reason, in words."""
+    """No connection could be made. The text is the reason, in words."""
 
     def __init__(self, text: str) -> None:
         super().__init__("unreachable", text)
@@ -109,10 +112,17 @@ class Busy(ExchangeFailed):
 
 
 class Silent(ExchangeFailed):
-    """No usable answer came (`timeout`, `connection_broken`, `undecodable_answer`).
+    """No usable answer came.
 
-    The connection is closed, so a late answer finds nobody.
+    `timeout`, `connection_broken`, `undecodable_answer`; on RTU also `garbled_answer` (cut, or its CRC is wrong) and
+    `late_answer`. The connection is not used again as it is, so a late answer finds nobody.
+
+    `outstanding` says whether the answer may still come.
     """
+
+    def __init__(self, cause: str, text: str, *, outstanding: bool = True) -> None:
+        self.outstanding = outstanding
+        super().__init__(cause, text)
 
 
 class Refused(ExchangeFailed):
@@ -121,3 +131,8 @@ class Refused(ExchangeFailed):
     def __init__(self, fault: Fault, text: str) -> None:
         self.fault = fault
         super().__init__(fault.cause, text)
+
+    @property
+    def is_malformed(self) -> bool:
+        """Whether it is no exception of the device's but an answer to something else."""
+        return self.fault is MALFORMED

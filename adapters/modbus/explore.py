@@ -1,4 +1,6 @@
-"""Looking at a device over a connection of its own: every tag of a draft, read once, now.
+"""Looking at a device: every tag of a draft, read once, now, over a connection of its own.
+
+A serial line has one connection only: there it is shared, turn by turn, with the devices that are polled.
 
 Modbus has no tree: nothing can be browsed or searched. A device that allows only one connection cannot be looked at
 while it is polled; it says so by refusing this one.
@@ -14,7 +16,8 @@ from itertools import groupby
 
 from adapters.base import Node
 from adapters.modbus import texts
-from adapters.modbus.errors import Unreachable
+from adapters.modbus.ages import Ages
+from adapters.modbus.errors import Busy, Unreachable
 from adapters.modbus.items import resolve
 from adapters.modbus.line import Line
 from adapters.modbus.planner import plan_requests
@@ -27,6 +30,8 @@ from gateway.errors import SourceLost, TidegateError
 __all__ = ["ModbusExplorer", "explore"]
 
 _NO_POINT = 0
+_TURN_TIMEOUTS = 4
+"""What others on a serial line may take, a time-out each, before our turn comes."""
 
 
 class ModbusExplorer:
@@ -76,11 +81,13 @@ class ModbusExplorer:
             clock=asyncio.get_running_loop().time,
             interval_s=settings.interval_s,
             timeout_s=settings.timeout_s,
+            ages=Ages(items),
             most_splits=len(items),  # there is no next cycle that could go on
         )
         harvest = Harvest(points=range(len(items)), bad={}, now_ns=time.time_ns)
         try:
-            await sweep.read(harvest, _go_on)
+            async for _ in sweep.read(harvest):
+                pass
         except Unreachable as failure:
             raise SourceLost(texts.no_connection(settings, failure)) from None
         if sweep.all_silent:
@@ -101,13 +108,13 @@ async def explore(settings: ModbusSettings) -> AsyncIterator[ModbusExplorer]:
     Raises:
         SourceLost: no connection could be made.
     """
-    line = Line(host=settings.host, port=settings.port, timeout_s=settings.timeout_s)
+    line = Line(settings, own=True)
     try:
-        async with line.turn(wait_s=settings.timeout_s) as link:
-            try:
-                await link.dial()
-            except Unreachable as failure:
-                raise SourceLost(texts.no_connection(settings, failure)) from None
+        try:
+            async with line.turn(wait_s=_TURN_TIMEOUTS * settings.timeout_s) as link:
+                await link.dial(timeout_s=settings.timeout_s)
+        except (Unreachable, Busy) as failure:
+            raise SourceLost(texts.no_connection(settings, failure)) from None
         yield ModbusExplorer(settings, line)
     finally:
         line.end()
@@ -116,7 +123,3 @@ async def explore(settings: ModbusSettings) -> AsyncIterator[ModbusExplorer]:
 
 def _count_nothing(_cause: str, _times: int) -> None:
     """What a look finds is shown to who looks; the counters are the running device's."""
-
-
-async def _go_on() -> None:
-    """All readings are shown together."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.base import PointSpec
+from adapters.modbus import endpoint
 from adapters.modbus.address import ADDRESSES, AddressError, Table, parse_address
 from adapters.modbus.settings import ModbusSettings, ModbusTag, TypeName
 from gateway.batch import Kind
@@ -27,6 +28,8 @@ _REGISTERS: Final[dict[TypeName, int]] = {
     "int64": 4,
     "uint64": 4,
     "float64": 4,
+    "bcd16": 1,
+    "bcd32": 2,
 }
 _KINDS: Final[dict[TypeName, Kind]] = {
     "bool": Kind.BOOL,
@@ -36,6 +39,8 @@ _KINDS: Final[dict[TypeName, Kind]] = {
     "uint16": Kind.U64,
     "uint32": Kind.U64,
     "uint64": Kind.U64,
+    "bcd16": Kind.U64,
+    "bcd32": Kind.U64,
     "float32": Kind.F64,
     "float64": Kind.F64,
     "string": Kind.STR,
@@ -56,6 +61,7 @@ class Item:
         words_swapped: the least significant register comes first.
         bytes_swapped: the least significant byte of each register comes first.
         affine: (scale, offset) where the tag asks for either.
+        interval_s: the tag's scan class: seconds between two polls.
     """
 
     index: int
@@ -70,6 +76,7 @@ class Item:
     words_swapped: bool = False
     bytes_swapped: bool = False
     affine: tuple[float, float] | None = None
+    interval_s: float = 1.0
 
     @property
     def end(self) -> int:
@@ -84,7 +91,7 @@ class Item:
 
 def check(settings: ModbusSettings) -> list[tuple[str, str]]:
     """What is wrong although each key is right by itself, as (key path below the device, what to do)."""
-    problems: list[tuple[str, str]] = []
+    problems = endpoint.check(settings)
     times = Counter(tag.name for tag in settings.tags)
     for index, tag in enumerate(settings.tags):
         where = f"tags[{index}]"
@@ -131,6 +138,7 @@ def _resolve_tag(settings: ModbusSettings, index: int, tag: ModbusTag) -> Item:
         words_swapped=order in _WORDS_SWAPPED,
         bytes_swapped=order in _BYTES_SWAPPED,
         affine=affine,
+        interval_s=settings.interval_s if tag.interval_s is None else tag.interval_s,
     )
 
 

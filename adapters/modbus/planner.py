@@ -1,10 +1,10 @@
 """Which requests read a device's tags. Pure: no input and output, no clock.
 
 Invariants
-- Each tag lies in exactly one request, whole; no request is without a tag.
+- Each tag lies in exactly one request, whole; no request is without a tag, or has tags of two scan classes.
 - A request stays within the limits of its table: `max_registers`, or 16 bits for each of them, at most 125 registers
   and 2,000 bits (MODBUS Application Protocol V1.1b3, 6.1 to 6.4).
-- Requests are ordered by unit, table and address; so are the tags in each.
+- Requests are ordered by unit, scan class, table and address; so are the tags in each.
 
 A request that the device refuses is split, first where it reads along what nobody asked for, then in halves. Pieces are
 never joined again: some devices take fewer registers at once than the standard lets them, and would refuse for ever.
@@ -35,6 +35,11 @@ class Request:
     count: int
     items: tuple[Item, ...]
 
+    @property
+    def interval_s(self) -> float:
+        """Its scan class: seconds between two polls."""
+        return self.items[0].interval_s
+
     def __str__(self) -> str:
         last = f" to {self.address + self.count - 1}" if self.count > 1 else ""
         return f"function {self.table.value}, {self.table.word} {self.address}{last}"
@@ -48,9 +53,11 @@ def plan_requests(items: Iterable[Item], *, max_registers: int, max_gap: int) ->
         max_registers: most registers of one request.
         max_gap: registers nobody asked for that may be read along to join two requests.
     """
-    ordered = sorted(items, key=lambda item: (item.unit_id, item.table, item.address, item.end, item.index))
+    ordered = sorted(
+        items, key=lambda item: (item.unit_id, item.interval_s, item.table, item.address, item.end, item.index)
+    )
     requests: list[Request] = []
-    for (_, table), group in groupby(ordered, key=lambda item: (item.unit_id, item.table)):
+    for (_, _, table), group in groupby(ordered, key=lambda item: (item.unit_id, item.interval_s, item.table)):
         scale = _BITS_PER_REGISTER if table.is_bits else 1
         requests += _blocks(group, limit=max_registers * scale, gap=max_gap * scale)
     return requests

@@ -1,21 +1,27 @@
-"""What `tidegate check` says of a Modbus device: each request, and whether they fit into the poll interval."""
+"""What `tidegate check` says of a Modbus device.
+
+Its connection, each request, what they put on the wire, and whether they fit into their intervals.
+"""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Final
 
 from adapters.modbus.address import Table, parse_address
+from adapters.modbus.endpoint import Endpoint, endpoint_of, gap_s
 from adapters.modbus.items import Item, resolve
+from adapters.modbus.load import USUAL_ANSWER_S, bytes_a_second, cycle_s, utilisation
 from adapters.modbus.planner import Request, plan_requests
 from adapters.modbus.settings import ModbusSettings, ModbusTag
 from gateway.config.words import many
 
-__all__ = ["plan"]
+__all__ = ["plan", "plan_together"]
 
-_OWN_MS_PER_REQUEST: Final = 0.31
-"""Measured: what pymodbus and we spend on a request, be it for 1 or 125 registers."""
-_USUAL_ROUND_TRIP_MS: Final = 5.0
 _MOST_LINES: Final = 40
+_MOST_NAMES: Final = 8
 _MOST_SLIPS: Final = 8
 _REFERENCE_RANGES: Final = {
     Table.DISCRETE: range(10_001, 20_000),
@@ -25,23 +31,93 @@ _REFERENCE_RANGES: Final = {
 
 
 def plan(settings: ModbusSettings) -> list[str]:
-    """Lines for people: what looks like a slip, the requests of a cycle, and an estimate of its time."""
+    """Lines for people: what looks like a slip, the connection, the requests, and an estimate of load and time."""
     items = resolve(settings)
+    endpoint = endpoint_of(settings)
     requests = plan_requests(items, max_registers=settings.max_registers, max_gap=settings.max_gap)
     slips = [_slip(tag.name, item) for tag, item in zip(settings.tags, items, strict=True) if _is_suspect(tag, item)]
     lines = slips[:_MOST_SLIPS]
     if len(slips) > _MOST_SLIPS:
         lines.append(f"note: and so {many(len(slips) - _MOST_SLIPS, 'tag')} more")
+    lines.append(_connection(endpoint, shared=settings.share_connection))
     lines += [_line(request) for request in requests[:_MOST_LINES]]
     if len(requests) > _MOST_LINES:
         lines.append(f"and {many(len(requests) - _MOST_LINES, 'request')} more")
-    cycle_ms = len(requests) * (_OWN_MS_PER_REQUEST + _USUAL_ROUND_TRIP_MS)
-    lines.append(
-        f"{many(len(items), 'tag')} in {many(len(requests), 'request')} every {settings.interval_s:g} s; "
-        f"about {cycle_ms:.0f} ms a cycle if the device answers within {_USUAL_ROUND_TRIP_MS:g} ms"
+    by_class = sorted(requests, key=lambda request: request.interval_s)
+    for interval_s, group in groupby(by_class, key=lambda request: request.interval_s):
+        lines += _scan_class(interval_s, [*group], endpoint)
+    return lines + _load(requests, endpoint)
+
+
+def plan_together(devices: Sequence[ModbusSettings]) -> list[str]:
+    """The load of each serial line that several devices share."""
+    lines = []
+    on_line = [device for device in devices if device.serial is not None and device.enabled]
+    on_line.sort(key=_port)
+    for port, group in groupby(on_line, key=_port):
+        sharing = [*group]
+        if len(sharing) < 2:
+            continue
+        requests = [
+            request
+            for device in sharing
+            for request in plan_requests(resolve(device), max_registers=device.max_registers, max_gap=device.max_gap)
+        ]
+        names = ", ".join(device.name for device in sharing[:_MOST_NAMES])
+        more = f" and {len(sharing) - _MOST_NAMES} more" if len(sharing) > _MOST_NAMES else ""
+        lines.append(f"serial line {port}: {many(len(sharing), 'device')} ({names}{more})")
+        lines += _load(requests, endpoint_of(sharing[0]))
+    return lines
+
+
+def _port(device: ModbusSettings) -> str:
+    assert device.serial is not None
+    return os.path.realpath(device.serial.port)
+
+
+def _connection(endpoint: Endpoint, *, shared: bool) -> str:
+    serial, tls = endpoint.serial, endpoint.tls
+    if serial is not None:
+        form = f"8{serial.parity[0].upper()}{serial.stop_bits}"
+        return (
+            f"Modbus RTU on {endpoint}, {serial.baudrate} baud, {form}, at least {1000 * gap_s(serial):.3g} ms between "
+            "frames; one request at a time, with all devices of this line"
+        )
+    names = {"tcp": "Modbus TCP", "rtu_over_tcp": "Modbus RTU over TCP", "tls": "Modbus over TLS"}
+    text = f"{names[endpoint.transport]} to {endpoint}"
+    if tls is not None:
+        roots = f"roots from {tls.ca_file}" if tls.ca_file else "the system's roots"
+        text += f" ({roots})" if tls.verify else " WITHOUT CHECKING THE DEVICE'S CERTIFICATE"
+        text += ", own certificate" if tls.cert_file else ""
+    others = ", with all devices there that share the connection" if shared else ""
+    return f"{text}; one request at a time{others}"
+
+
+def _scan_class(interval_s: float, requests: Sequence[Request], endpoint: Endpoint) -> list[str]:
+    tags = sum(len(request.items) for request in requests)
+    registers = sum(request.count for request in requests if not request.table.is_bits)
+    bits = sum(request.count for request in requests if request.table.is_bits)
+    amounts = [many(registers, "register")] * bool(registers) + [many(bits, "bit")] * bool(bits)
+    took_s = cycle_s(requests, endpoint)
+    text = (
+        f"every {interval_s:g} s: {many(tags, 'tag')} in {many(len(requests), 'request')} ({', '.join(amounts)}); "
+        f"about {1000 * took_s:.0f} ms a cycle if the device answers within {1000 * USUAL_ANSWER_S:g} ms"
     )
-    if cycle_ms > settings.interval_s * 1000:
+    lines = [text]
+    if took_s > interval_s:
         lines.append("that is more than the interval: polls will be left out; raise interval_s or max_gap")
+    return lines
+
+
+def _load(requests: Sequence[Request], endpoint: Endpoint) -> list[str]:
+    rate = bytes_a_second(requests, endpoint)
+    if endpoint.serial is None:
+        return [f"load: {rate:.0f} bytes a second, requests and answers together"]
+    share = utilisation(requests, endpoint)
+    text = f"{100 * share:.0f} % at {endpoint.serial.baudrate} baud"
+    lines = [f"bus load: {text} ({rate:.0f} bytes a second, and the silence between frames)"]
+    if share > 1:
+        lines.append("that is more than the line can carry: raise interval_s, or the baud rate of all its devices")
     return lines
 
 

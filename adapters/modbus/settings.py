@@ -1,6 +1,6 @@
 """What a configuration may say about a Modbus device. Defaults, units and limits stand here and nowhere else.
 
-A model says what one key may hold; `items.check` says which keys go together.
+A model says what one key may hold; `items.check` and `endpoint.check` say which keys go together.
 """
 
 from __future__ import annotations
@@ -9,13 +9,35 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from gateway.config.models import DeviceSettings, Host, TagSettings
+from gateway.config.models import DeviceSettings, Host, LocalPath, Port, Section, TagSettings
 
-__all__ = ["ByteOrder", "ModbusSettings", "ModbusTag", "RegisterName", "TypeName"]
+__all__ = [
+    "ByteOrder",
+    "ModbusSettings",
+    "ModbusTag",
+    "RegisterName",
+    "SerialSettings",
+    "TlsClientSettings",
+    "TransportName",
+    "TypeName",
+]
+
+TransportName: TypeAlias = Literal["tcp", "rtu", "rtu_over_tcp", "tls"]
 
 RegisterName: TypeAlias = Literal["holding", "input", "coil", "discrete"]
 TypeName: TypeAlias = Literal[
-    "bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64", "string"
+    "bool",
+    "int16",
+    "uint16",
+    "int32",
+    "uint32",
+    "int64",
+    "uint64",
+    "float32",
+    "float64",
+    "bcd16",
+    "bcd32",
+    "string",
 ]
 ByteOrder: TypeAlias = Literal[
     "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"
@@ -24,6 +46,7 @@ ByteOrder: TypeAlias = Literal[
 UnitId = Annotated[int, Meta(ge=0, le=255)]
 StringBytes = Annotated[int, Meta(ge=1, le=250)]
 Bit = Annotated[int, Meta(ge=0, le=15)]
+Interval = Annotated[float, Meta(ge=0.01, le=86_400)]
 
 
 class ModbusTag(TagSettings, frozen=True, kw_only=True):
@@ -64,14 +87,72 @@ class ModbusTag(TagSettings, frozen=True, kw_only=True):
         float | None, Meta(description="The number read is multiplied by this; the tag is a float then.")
     ] = None
     offset: Annotated[float | None, Meta(description="Added after scale; the tag is a float then.")] = None
+    interval_s: Annotated[
+        Interval | None,
+        Meta(
+            description="Seconds between two polls of this tag. Default: the device's. Tags of one interval are read "
+            "together."
+        ),
+    ] = None
+
+
+class SerialSettings(Section, frozen=True, kw_only=True):
+    """A serial line, always with 8 data bits. Devices that name the same port share it, one request at a time."""
+
+    port: Annotated[LocalPath, Meta(description="The serial port, such as /dev/ttyUSB0 or /dev/serial/by-id/...")]
+    baudrate: Annotated[
+        Literal[300, 600, 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400],
+        Meta(description="Bits a second; the same for all devices on the line."),
+    ] = 19200
+    parity: Annotated[Literal["even", "odd", "none"], Meta(description="Parity bit of each character.")] = "even"
+    stop_bits: Annotated[
+        Literal[1, 2], Meta(description="Stop bits of each character. The standard asks for 2 where parity is none.")
+    ] = 1
+    gap_ms: Annotated[
+        Annotated[float, Meta(ge=0, le=1_000)] | None,
+        Meta(
+            description="Least silence before each request, in milliseconds. Default: 3.5 characters, at least 1.75. "
+            "Slow converters and old devices need more."
+        ),
+    ] = None
+
+
+class TlsClientSettings(Section, frozen=True, kw_only=True):
+    """TLS towards the device (MODBUS/TCP Security)."""
+
+    ca_file: Annotated[str | None, Meta(description="PEM file of trusted roots. Default: the system's.")] = None
+    cert_file: Annotated[str | None, Meta(description="PEM file of the gateway's own certificate.")] = None
+    key_file: Annotated[str | None, Meta(description="PEM file of the key of the gateway's own certificate.")] = None
+    server_name: Annotated[
+        Host | None, Meta(description="The name in the device's certificate. Default: the host.")
+    ] = None
+    verify: Annotated[bool, Meta(description="Check the device's certificate and name. false is for trials only.")] = (
+        True
+    )
 
 
 class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):
-    """A Modbus TCP device, or a gateway with many units behind it."""
+    """A Modbus device, or a gateway or a bus with many units."""
 
     type: Annotated[Literal["modbus"], Meta(description="The protocol.")] = "modbus"
-    host: Annotated[Host, Meta(description="Name or address of the device.")]
-    port: Annotated[int, Meta(ge=1, le=65_535, description="TCP port.")] = 502
+    transport: Annotated[
+        TransportName,
+        Meta(
+            description="How frames travel: tcp is Modbus TCP, tls the same encrypted, rtu a serial line of this "
+            "machine, rtu_over_tcp the frames of a serial line through a serial device server."
+        ),
+    ] = "tcp"
+    host: Annotated[Host | None, Meta(description="Name or address of the device; not for rtu.")] = None
+    port: Annotated[Port | None, Meta(description="TCP port. Default: 502, with TLS 802.")] = None
+    serial: Annotated[SerialSettings | None, Meta(description="The serial line; only for rtu.")] = None
+    tls: Annotated[TlsClientSettings | None, Meta(description="Certificates; only for tls.")] = None
+    share_connection: Annotated[
+        bool,
+        Meta(
+            description="true: all devices of this host and port that say so use one connection, one request at a "
+            "time, for gateways that allow few. A serial line is always shared."
+        ),
+    ] = False
     unit_id: Annotated[UnitId, Meta(description="Unit id of tags that name none.")] = 1
     interval_s: Annotated[
         float, Meta(ge=0.01, le=86_400, description="Seconds from the start of one poll to the start of the next.")
@@ -92,4 +173,19 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):
         ),
     ] = 16
     byte_order: Annotated[ByteOrder, Meta(description="Byte order of tags that name none; see the tag's key.")] = "ABCD"
+    single_writes: Annotated[
+        bool,
+        Meta(
+            description="false: one coil or register, too, is written with function 15 or 16, for devices that do not "
+            "know 5 and 6."
+        ),
+    ] = True
+    bit_writes: Annotated[
+        Literal["mask", "read_modify_write"],
+        Meta(
+            description="How a bit of a register is written: mask with function 22, which leaves the other bits to the "
+            "device. read_modify_write reads the register and writes it back, which undoes what the device or another "
+            "client changes in between: only for registers that nobody else writes."
+        ),
+    ] = "mask"
     tags: Annotated[list[ModbusTag], Meta(min_length=1, description="What is read.")]

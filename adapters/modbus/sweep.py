@@ -3,29 +3,38 @@
 Invariants
 - Each tag that is asked for leaves a good reading, or a bad one the first time it has none: whether a tag is bad
   already is remembered in `bad`, so a unit that stays away does not fill the spool with the same news.
-- A unit that does not answer costs one time-out, then only its probes, one unit a cycle, after the batch is under way.
-- What was gathered before a failure stays in the harvest, so it is emitted and not lost; and it is handed over before
-  the next unit is asked, so that many units that die together delay no reading by more than one time-out.
+- A unit that does not answer costs one time-out, then only its probes, which are made in the time that is left until
+  the next poll.
+- Units that answered come first. Where a unit made the others wait in vain until they came late, those that did not
+  answer yet in this run, or were not asked, are left for the next cycle: so many units that die together do not hold
+  up the others one time-out after the other.
+- What was gathered before a failure stays in the harvest, so it is emitted and not lost.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
+from adapters.modbus.ages import Ages
 from adapters.modbus.decode import Decoder, bad_record
-from adapters.modbus.errors import NOT_FINITE, Fault, Reaction, Refused, Silent, Unreachable
+from adapters.modbus.errors import NOT_BCD, NOT_FINITE, Fault, Reaction, Refused, Silent, Unreachable
 from adapters.modbus.items import Item
 from adapters.modbus.line import Line
 from adapters.modbus.planner import Request, split
+from adapters.modbus.schedule import patience_s, probe_patience_s, probes_free_again_s
 from adapters.modbus.units import Unit
-from gateway.batch import BAD_COMMUNICATION, Batch
+from gateway.batch import BAD_COMMUNICATION, GOOD, Batch
 
 __all__ = ["SPLITS_PER_CYCLE", "Harvest", "Sweep"]
 
 SPLITS_PER_CYCLE: Final = 16
 """So that a device which refuses everything does not hold up a cycle with hundreds of attempts."""
+_FADING: Final = 0.999
+"""So much of the slowest answer is remembered from one answer to the next."""
+_NOISE: Final = ("garbled_answer", "undecodable_answer")
+"""It may be what another unit, or the line, has sent."""
 
 
 class Harvest:
@@ -45,15 +54,15 @@ class Harvest:
         self._heap = bytearray()
         self.answers = 0
 
-    def good(self, request: Request, decoder: Decoder, words: Sequence[int]) -> int:
-        """Takes an answer that has just come in; says how many floats were no number."""
-        records, not_finite = decoder.decode(words, self._now_ns(), self._heap)
+    def good(self, request: Request, decoder: Decoder, words: Sequence[int]) -> tuple[int, int, bytearray]:
+        """Takes an answer that has just come in; says how many floats and how many BCD were no number."""
+        records, not_finite, not_bcd = decoder.decode(words, self._now_ns(), self._heap)
         self._parts.append(records)
         self.answers += 1
         if self._bad:
             for item in request.items:
                 self._bad.pop(item.index, None)
-        return not_finite
+        return not_finite, not_bcd, records
 
     def bad(self, items: Iterable[Item], status: int) -> None:
         """These tags have no value now. Says so once for each change."""
@@ -71,6 +80,13 @@ class Harvest:
         return batch
 
 
+class _Budget:
+    """How often requests of one unit may still be split and asked again in a cycle."""
+
+    def __init__(self, splits: int) -> None:
+        self.left = splits
+
+
 class Sweep:
     """Reads the units of one device.
 
@@ -80,8 +96,9 @@ class Sweep:
         points: number of each tag's point, by `Item.index`.
         count: counts a source error by cause.
         clock: monotonic seconds.
-        interval_s: poll interval.
+        interval_s: shortest poll interval.
         timeout_s: what an answer may take.
+        ages: when each tag was last good.
         most_splits: how often requests of one unit may be split and asked again in one cycle.
     """
 
@@ -95,6 +112,7 @@ class Sweep:
         clock: Callable[[], float],
         interval_s: float,
         timeout_s: float,
+        ages: Ages,
         most_splits: int = SPLITS_PER_CYCLE,
     ) -> None:
         self.units = units
@@ -104,8 +122,10 @@ class Sweep:
         self._clock = clock
         self._interval_s = interval_s
         self._timeout_s = timeout_s
+        self._ages = ages
         self._most_splits = most_splits
-        self._splits_left = 0
+        self._probes_free_s = clock()
+        self._usual_s = 0.0
         self.causes: dict[int, str] = {}
         """Why each unit that fell silent while it was read did so: label of `Metrics.source_errors`, by unit id."""
         self._decoders: dict[Request, Decoder] = {}
@@ -115,66 +135,135 @@ class Sweep:
         """Whether no unit answers."""
         return all(unit.silent for unit in self.units)
 
-    async def read(self, harvest: Harvest, hand_over: Callable[[], Awaitable[None]]) -> None:
-        """Asks each unit that is not silent for all its tags.
+    async def read(
+        self, harvest: Harvest, *, interval_s: float | None = None, slack_s: Callable[[], float] | None = None
+    ) -> AsyncIterator[bool]:
+        """Asks each unit that is not silent for its tags. Gives the turn back after each request it has seen to.
 
         Args:
             harvest: takes the readings.
-            hand_over: called with what there is after a unit has made the others wait in vain.
+            interval_s: the scan class to read; all of them where None.
+            slack_s: seconds until a poll comes late. None: nobody waits.
+
+        Yields:
+            Whether a unit has just made the others wait in vain.
 
         Raises:
             Unreachable: a connection was needed and could not be made.
         """
-        for unit in self.units:
+        in_vain = False
+        left_out = 0
+        for unit in sorted(self.units, key=lambda unit: not unit.proven):
+            waiting = deque(() if unit.silent else unit.due(self._clock(), interval_s))
+            if not waiting:
+                continue
+            others = slack_s is not None and any(other.proven for other in self.units if other is not unit)
+            if others and in_vain and slack_s is not None and slack_s() <= 0:
+                unit.leave_out()
+                left_out += 1
+                continue
+            timeout_s = self._timeout_s
+            if others and not unit.proven and slack_s is not None:
+                timeout_s = patience_s(slack_s(), timeout_s=timeout_s, usual_s=self._usual_s)
+            budget = _Budget(self._most_splits)
+            while waiting and not unit.silent:  # another scan class may find it silent meanwhile
+                request = waiting.popleft()
+                try:
+                    more = await self._exchange(unit, request, harvest, budget, timeout_s)
+                except (Silent, Refused) as failure:
+                    self._count(failure.cause, 1)
+                    self.causes[unit.unit_id] = failure.cause
+                    self._lose(unit, harvest)
+                    in_vain = True
+                    yield True
+                else:
+                    waiting.extendleft(reversed(more))
+                    yield False
             if not unit.silent:
-                await self._read_unit(unit, harvest)
-                if unit.silent:
-                    await hand_over()
+                unit.complete()
+        if left_out:
+            self._count("left_out", left_out)
 
-    async def probe(self) -> None:
-        """Asks one silent unit whose time has come; its answer only tells that it is back."""
-        now_s = self._clock()
-        for unit in self.units:
-            request = unit.probe(now_s)
+    async def probe(self, slack_s: float) -> bool:
+        """Asks one silent unit whose time has come; its answer only tells that it is back.
+
+        Args:
+            slack_s: seconds until the next poll.
+
+        Returns:
+            Whether one was asked, so that another may be.
+        """
+        began_s = self._clock()
+        # The one that has waited longest; where there is time for few, each gets its turn.
+        for unit in sorted(self.units, key=lambda unit: unit.probe_at_s):
+            request = unit.probe(began_s)
             if request is None:
                 continue
-            try:
-                await self.line.read(request)
-            except Refused as refusal:
-                if refusal.fault.reaction is Reaction.UNIT_AWAY:
-                    self._count(refusal.cause, 1)
-                    self._fall_silent(unit)
-                else:
-                    unit.wake()
-            except (Silent, Unreachable) as failure:
-                # A device that cannot be reached at all shows in the next cycle, which reads the others.
-                self._count(failure.cause, 1)
+            patience = probe_patience_s(
+                slack_s,
+                timeout_s=self._timeout_s,
+                failures=unit.failures,
+                is_free=began_s >= self._probes_free_s,
+                usual_s=self._usual_s,
+            )
+            if patience is None:
+                return False
+            await self._probe(unit, request, patience)
+            now_s = self._clock()
+            late_s = now_s - began_s - max(slack_s, 0.0)
+            if late_s > 0:
+                self._probes_free_s = probes_free_again_s(now_s, late_s=late_s, interval_s=self._interval_s)
+            return True
+        return False
+
+    async def _probe(self, unit: Unit, request: Request, patience: float) -> None:
+        try:
+            await self.line.read(request, patience_s=patience)
+        except Refused as refusal:
+            if refusal.fault.reaction is Reaction.UNIT_AWAY:
+                self._count(refusal.cause, 1)
                 self._fall_silent(unit)
             else:
                 unit.wake()
-            return
-
-    async def _read_unit(self, unit: Unit, harvest: Harvest) -> None:
-        waiting = deque(unit.due(self._clock()))
-        self._splits_left = self._most_splits
-        try:
-            while waiting:
-                request = waiting.popleft()
-                try:
-                    words = await self.line.read(request)
-                except Refused as refusal:
-                    waiting.extendleft(reversed(await self._cope(unit, request, refusal, harvest)))
-                else:
-                    unit.accept(request)
-                    self._take(request, words, harvest)
-        except (Silent, Refused) as failure:
+        except (Silent, Unreachable) as failure:
+            # A device that cannot be reached at all shows in the next cycle, which reads the others.
             self._count(failure.cause, 1)
-            self.causes[unit.unit_id] = failure.cause
-            self._lose(unit, harvest)
+            self._fall_silent(unit)
         else:
-            unit.complete()
+            unit.wake()
 
-    async def _cope(self, unit: Unit, request: Request, refusal: Refused, harvest: Harvest) -> Sequence[Request]:
+    async def _exchange(
+        self, unit: Unit, request: Request, harvest: Harvest, budget: _Budget, timeout_s: float
+    ) -> Sequence[Request]:
+        """Asks once; gives the requests that are to be asked at once instead.
+
+        Raises:
+            Refused: it means that the unit is away.
+            Silent: no usable answer came.
+        """
+        began_s = self._clock()
+        try:
+            words = await self._words(unit, request, timeout_s)
+        except Refused as refusal:
+            return await self._cope(unit, request, refusal, harvest, budget)
+        self._usual_s = max(self._usual_s * _FADING, self._clock() - began_s)
+        unit.accept(request)
+        self._take(request, words, harvest)
+        return ()
+
+    async def _words(self, unit: Unit, request: Request, timeout_s: float) -> Sequence[int]:
+        try:
+            return await self.line.read(request, patience_s=timeout_s)
+        except Silent as failure:
+            if failure.cause not in _NOISE or not unit.answers:
+                raise
+            # Noise hits any unit, whoever made it; one that has answered before is asked once more.
+            self._count(failure.cause, 1)
+        return await self.line.read(request, patience_s=timeout_s)
+
+    async def _cope(
+        self, unit: Unit, request: Request, refusal: Refused, harvest: Harvest, budget: _Budget
+    ) -> Sequence[Request]:
         """Does what a refusal calls for; gives the requests that are to be asked at once instead.
 
         Raises:
@@ -185,14 +274,14 @@ class Sweep:
         now_s = self._clock()
         if fault.reaction is Reaction.UNIT_AWAY:
             raise refusal
-        if fault.reaction is Reaction.LOOK_CLOSER and self._splits_left and unit.may_look_closer(request, now_s=now_s):
-            await self._look_closer(unit, request, fault, harvest)
+        if fault.reaction is Reaction.LOOK_CLOSER and budget.left and unit.may_look_closer(request, now_s=now_s):
+            await self._look_closer(unit, request, fault, harvest, budget)
             return ()
         if fault.reaction is Reaction.SPLIT and (pieces := unit.split(request)):
-            self._decoders.pop(request, None)
+            self._forget(request)
             self._count("split", 1)
-            if self._splits_left:
-                self._splits_left -= 1
+            if budget.left:
+                budget.left -= 1
                 return pieces
         else:
             self._count(refusal.cause, 1)
@@ -201,7 +290,7 @@ class Sweep:
         harvest.bad(request.items, fault.status)
         return ()
 
-    async def _look_closer(self, unit: Unit, request: Request, fault: Fault, harvest: Harvest) -> None:
+    async def _look_closer(self, unit: Unit, request: Request, fault: Fault, harvest: Harvest, budget: _Budget) -> None:
         """Asks for ever smaller parts of a request; where any is answered, the parts take its place.
 
         Otherwise the whole device has a bad moment, and the request stays as it is.
@@ -211,11 +300,11 @@ class Sweep:
         waiting = deque([(request, fault)])
         while waiting:
             whole, why = waiting.popleft()
-            pieces = split(whole) if self._splits_left else ()
+            pieces = split(whole) if budget.left else ()
             if not pieces:
                 failed.append((whole, why))
                 continue
-            self._splits_left -= 1
+            budget.left -= 1
             for piece in pieces:
                 try:
                     words = await self.line.read(piece)
@@ -228,7 +317,7 @@ class Sweep:
                     self._take(piece, words, harvest)
         if answered:
             parts = [*answered, *(part for part, _ in failed)]
-            self._decoders.pop(request, None)
+            self._forget(request)
             self._count("split", len(parts) - 1)
             unit.replace(request, sorted(parts, key=lambda part: part.address))
         else:
@@ -243,8 +332,21 @@ class Sweep:
         decoder = self._decoders.get(request)
         if decoder is None:
             decoder = self._decoders[request] = Decoder(request, self._points)
-        if not_finite := harvest.good(request, decoder, words):
-            self._count(NOT_FINITE.cause, not_finite)
+        not_finite, not_bcd, records = harvest.good(request, decoder, words)
+        if not (not_finite or not_bcd):
+            self._ages.good(request, at_s=self._clock())
+            return
+        batch = Batch(bytes(records))
+        good = {point for point, status in zip(batch.points(), batch.statuses(), strict=True) if status == GOOD}
+        indexes = [item.index for item in request.items if self._points[item.index] in good]
+        self._ages.some(request, indexes, at_s=self._clock())
+        for cause, times in ((NOT_FINITE.cause, not_finite), (NOT_BCD.cause, not_bcd)):
+            if times:
+                self._count(cause, times)
+
+    def _forget(self, request: Request) -> None:
+        self._decoders.pop(request, None)
+        self._ages.settle(request)
 
     def _lose(self, unit: Unit, harvest: Harvest) -> None:
         self._fall_silent(unit)

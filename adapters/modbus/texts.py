@@ -9,11 +9,14 @@ import errno
 import os
 import re
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from typing import Final
 
 from adapters.modbus.encode import Function, Write
+from adapters.modbus.endpoint import endpoint_of
 from adapters.modbus.errors import ExchangeFailed, Refused
+from adapters.modbus.planner import Request
 from adapters.modbus.settings import ModbusSettings
 
 __all__ = [
@@ -22,8 +25,10 @@ __all__ = [
     "no_connection",
     "no_tree",
     "not_done",
+    "not_read_first",
     "not_running",
     "reason_of",
+    "refused",
     "unit_away",
     "unknown_outcome",
     "unknown_tag",
@@ -49,25 +54,37 @@ _REASONS: Final = {
 _SILENCES: Final = {
     "connection_broken": "it closes the connection when asked",
     "undecodable_answer": "what comes back is no answer of Modbus",
+    "garbled_answer": "what comes back is cut or garbled",
+    "late_answer": "answers come later than timeout_s",
     "gateway_path": "the gateway there has no way to them",
     "gateway_target": "the gateway there gets no answer from them",
 }
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _NO_MASK_WRITE: Final = (
     "The device cannot write a single bit of a register, and to read the register and write it back would undo what "
-    "the device changes in between; write the whole register through a tag without bit, or a coil"
+    "the device changes in between; write the whole register through a tag without bit, or a coil. Where nobody else "
+    'writes the register, bit_writes = "read_modify_write" does it all the same'
 )
 
 
 def _where(settings: ModbusSettings) -> str:
-    """The device's address, as host:port."""
-    return f"{settings.host}:{settings.port}"
+    """The device's address, as host:port, or the serial port."""
+    return str(endpoint_of(settings))
 
 
 def reason_of(error: OSError, *, host: str) -> str:
     """Why a connection could not be made, in words of ours: asyncio's name the call and the address once more."""
     if isinstance(error, socket.gaierror):
         return f"the name {host!r} is not known: {error.strerror}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"its certificate is not trusted: {error.verify_message}. Check tls.ca_file, and that the certificate is "
+            f"made out to {host!r} or to tls.server_name"
+        )
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"no TLS with it: {(error.reason or str(error)).replace('_', ' ').lower()}; does it speak TLS on this port?"
+        )
     number = error.errno
     if number is None and (first := _ERRNO.search(str(error))):
         # A name with several addresses: asyncio tells of all of them in one text.
@@ -78,9 +95,12 @@ def reason_of(error: OSError, *, host: str) -> str:
 
 
 def no_connection(settings: ModbusSettings, failure: ExchangeFailed) -> str:
-    """No TCP connection could be made. The device's name is left to who tells of its state."""
+    """No connection could be made. The device's name is left to who tells of its state."""
+    head = f"no Modbus connection to {_where(settings)}: {failure}"
+    if settings.serial is not None:
+        return f"{head}. Check serial.port, and that the adapter is plugged in and free"
     return (
-        f"no Modbus connection to {_where(settings)}: {failure}. Check the address, "
+        f"{head}. Check the address, "
         "that the device is powered and in the network, and that it has a connection to spare"
     )
 
@@ -97,11 +117,27 @@ def no_answer(settings: ModbusSettings, unit_ids: Sequence[int], *, causes: Iter
     silences = dict.fromkeys(_SILENCES.get(cause, waited) for cause in causes) or {waited: None}
     unit_ids = sorted(unit_ids)
     more = f" and {len(unit_ids) - MOST_LISTED} more" if len(unit_ids) > MOST_LISTED else ""
-    return (
-        f"{_where(settings)} takes the connection, but no unit answers "
-        f"(asked: {', '.join(map(str, unit_ids[:MOST_LISTED]))}{more}; {', or '.join(silences)}). "
-        "Check unit_id, timeout_s, and the serial line if this is a gateway"
+    serial = settings.serial is not None
+    advice = (
+        "Check unit_id, baudrate, parity and stop_bits, the wires (A and B swapped?), and timeout_s"
+        if serial
+        else "Check unit_id, timeout_s, and the serial line if this is a gateway"
     )
+    return (
+        f"{_where(settings)} {'is open' if serial else 'takes the connection'}, but no unit answers "
+        f"(asked: {', '.join(map(str, unit_ids[:MOST_LISTED]))}{more}; {', or '.join(silences)}). {advice}"
+    )
+
+
+def refused(settings: ModbusSettings, request: Request, failure: Refused) -> str:
+    """Somebody looks at registers that the device does not give."""
+    advice = {
+        "illegal_function": f"The device has no {request.table.word} registers: try the other ones with --register",
+        "illegal_address": "There is no such address, or not all of them: compare with the register table of the "
+        "device's manual, and mind whether it counts from 0 or from 1",
+    }
+    more = advice.get(failure.cause) or _ADVICE.get(failure.cause) or "Try again later"
+    return f"unit {request.unit_id} at {_where(settings)} refuses {request}: {failure}. {more}"
 
 
 def no_tree(settings: ModbusSettings) -> str:
@@ -148,8 +184,18 @@ def not_done(settings: ModbusSettings, tag: str, write: Write, failure: Exchange
     if failure.cause == "illegal_function":
         if write.function is Function.MASK:
             return f"{head}. {_NO_MASK_WRITE}"
+        if write.function in (Function.COIL, Function.REGISTER):
+            return f"{head}. The device does not offer function {write.function.value}; try single_writes = false"
         return f"{head}. The device does not offer function {write.function.value}: its manual says what can be written"
     return f"{head}. {_ADVICE[failure.cause]}"
+
+
+def not_read_first(settings: ModbusSettings, tag: str, failure: ExchangeFailed) -> str:
+    """A bit could not be written because its register could not be read before."""
+    return (
+        f"{settings.name}: '{tag}' was not written: its register at {_where(settings)} could not be read first: "
+        f"{failure}. Nothing was written; try again once the tag is good"
+    )
 
 
 def unknown_outcome(settings: ModbusSettings, tag: str, write: Write, failure: ExchangeFailed) -> str:

@@ -5,7 +5,7 @@ Invariants
   is sent.
 - A write is sent at most once. Where no answer came, or one that leaves it open, the outcome is unknown and said to be.
 - Write and read-back are one turn on the connection: what is read back is what this write left, as far as this gateway
-  is concerned.
+  is concerned. So are the read and the write of a bit where the settings ask for that.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 
 from adapters.modbus import texts
 from adapters.modbus.decode import Decoder, bad_record
-from adapters.modbus.encode import NotWritable, Write, encode
+from adapters.modbus.encode import Function, NotWritable, Write, encode, with_bit
 from adapters.modbus.errors import Busy, ExchangeFailed, Refused, Silent, Unreachable
 from adapters.modbus.items import Item
 from adapters.modbus.line import Line
@@ -61,7 +61,7 @@ class TagWriter:
             TidegateError: the tag cannot be written, or the value does not fit it.
         """
         try:
-            return encode(item, value)
+            return encode(item, value, single=self._settings.single_writes)
         except NotWritable as reason:
             raise TidegateError(texts.unwritable(self._settings, item.name, reason)) from None
 
@@ -84,19 +84,36 @@ class TagWriter:
         wait_s = max(_LEAST_TURN_S, _TURN_TIMEOUTS * self._settings.timeout_s)
         try:
             async with line.turn(wait_s=wait_s) as link:
+                if write.function is Function.MASK and self._settings.bit_writes == "read_modify_write":
+                    write = await self._whole(link, item, write)
                 await self._send(link, item, write)
                 return await self._read_back(link, item)
         except Busy as failure:
             self._count(failure.cause, 1)
             raise TidegateError(texts.not_done(self._settings, item.name, write, failure)) from None
+        except Unreachable as failure:
+            self._count(failure.cause, 1)
+            raise SourceLost(texts.not_done(self._settings, item.name, write, failure)) from None
+
+    async def _whole(self, link: Link, item: Item, write: Write) -> Write:
+        """The mask write as one of the whole register, as it is now.
+
+        Raises:
+            Unreachable: no connection could be made.
+            TidegateError: the register could not be read, so nothing was written.
+        """
+        (request,) = plan_requests([item], max_registers=item.count, max_gap=0)
+        try:
+            (register,) = await link.read(request, timeout_s=self._settings.timeout_s)
+        except (Silent, Refused) as failure:
+            self._count(failure.cause, 1)
+            raise TidegateError(texts.not_read_first(self._settings, item.name, failure)) from None
+        return with_bit(write, register, single=self._settings.single_writes)
 
     async def _send(self, link: Link, item: Item, write: Write) -> None:
         settings = self._settings
         try:
-            await link.write(write)
-        except Unreachable as failure:
-            self._count(failure.cause, 1)
-            raise SourceLost(texts.not_done(settings, item.name, write, failure)) from None
+            await link.write(write, timeout_s=settings.timeout_s)
         except (Silent, Refused) as failure:
             self._count(failure.cause, 1)
             untouched = isinstance(failure, Refused) and failure.fault.untouched
@@ -106,7 +123,7 @@ class TagWriter:
     async def _read_back(self, link: Link, item: Item) -> Reading:
         (request,) = plan_requests([item], max_registers=item.count, max_gap=0)
         try:
-            words = await link.read(request)
+            words = await link.read(request, timeout_s=self._settings.timeout_s)
         except ExchangeFailed as failure:
             self._count(failure.cause, 1)
             status = failure.fault.status if isinstance(failure, Refused) else BAD_COMMUNICATION

@@ -2,23 +2,30 @@
 
 Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (about a second and 60 MB).
 
-    settings, nodes, plan              what may be configured, and what it comes to
-    wire, values, message, decode      the standard's binary encoding, read whole: notification in, batch out
-    sequence                           arithmetic of message numbers
+    settings, nodes, paths, plan       what may be configured, and what it comes to
+    wire, texts, values, message       the standard's binary encoding
+    structures, spread, oddities       arrays and structures by their elements and fields; words for what is no reading
+    decode                             a notification read whole: body in, batch out
+    sequence, layout, kept             message numbers; what is asked for; what is remembered of subscriptions
+    endpoints                          which endpoint and which log-in to take of those on offer
+    pki/                               certificates: this gateway's own, the servers', and whom it trusts
+    client, secure                     asyncua's client made fit for secured sessions; what comes before one
     session, items, failures           what is asked of a server, through asyncua
-    publish, adapter                   the life of one session
+    places, types, standard, shapes    where variables are, and how its structures are made, learned in each session
+    publish, continuity, poll, adapter the life of one session, and going on with the one before
     ask, read, browse                  services that look at a server, in requests that it takes
     targets, variables, explore        a person's look at its tree, over a connection of its own
+    survey                             all variables of a tree, for a file of tags
     coerce, write                      a value for a tag: what fits (pure), and the write with its read-back
 
-The files of the first three lines, and `coerce`, are pure and do not know asyncua.
+The files of the lines down to `endpoints`, and `coerce`, are pure and do not know asyncua.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
 
-from adapters.base import Adapter, Context, Explorer, Protocol
+from adapters.base import NOWHERE, Adapter, Context, Explorer, Protocol, Site
 from adapters.opcua.plan import plan, points
 from adapters.opcua.settings import OpcuaSettings, check
 
@@ -32,10 +39,10 @@ def _create(settings: OpcuaSettings, context: Context) -> Adapter:
     return OpcuaAdapter(settings, context)
 
 
-def _explore(settings: OpcuaSettings) -> AbstractAsyncContextManager[Explorer]:
+def _explore(settings: OpcuaSettings, site: Site = NOWHERE, /) -> AbstractAsyncContextManager[Explorer]:
     from adapters.opcua.explore import explore
 
-    return explore(settings)
+    return explore(settings, site)
 
 
 PROTOCOL = Protocol(
@@ -46,4 +53,5 @@ PROTOCOL = Protocol(
     plan=plan,
     create=_create,
     explore=_explore,
+    surveys=True,
 )

@@ -2,6 +2,7 @@
 
 Invariants
 - A message is acknowledged only after `emit` returned for everything in it.
+- The subscriptions of the session before are gone on with where that is possible (`continuity`).
 - Nothing outlives `run`: its tasks are in one group, its socket is closed behind it.
 - Whatever ends the session ends `run`, as `SourceLost`; nothing is retried here but refused tags.
 """
@@ -9,20 +10,26 @@ Invariants
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Final, NoReturn
 
 from adapters.base import Context, Emit
+from adapters.clock import SourceClock
+from adapters.opcua.continuity import Continued, Continuity
 from adapters.opcua.decode import Items, decode
 from adapters.opcua.failures import status_name
-from adapters.opcua.items import MonitoredItems
-from adapters.opcua.nodes import parse_node
-from adapters.opcua.plan import endpoint
-from adapters.opcua.publish import Arrival, Publisher
+from adapters.opcua.items import CANNOT_BE_MONITORED, MonitoredItems
+from adapters.opcua.layout import intervals, layout_of
+from adapters.opcua.paths import parse_place
+from adapters.opcua.places import Places
+from adapters.opcua.plan import endpoint, items_of
+from adapters.opcua.poll import Poller
+from adapters.opcua.publish import WINDOW, Arrival, Publisher
 from adapters.opcua.session import Limits, Session, Subscribed
-from adapters.opcua.settings import KINDS, OpcuaSettings
+from adapters.opcua.settings import OpcuaSettings
+from adapters.opcua.shapes import Shapes
 from adapters.opcua.write import TagWriter
 from gateway.batch import Batch, Flag, Reading, Value
 from gateway.errors import SourceLost
@@ -34,7 +41,7 @@ _MOST_NAMED: Final = 20
 
 
 class OpcuaAdapter:
-    """Reads one OPC UA server through one subscription.
+    """Reads one OPC UA server through one subscription for each publishing interval.
 
     Args:
         settings: the device, checked.
@@ -44,13 +51,10 @@ class OpcuaAdapter:
     def __init__(self, settings: OpcuaSettings, context: Context) -> None:
         self._settings = settings
         self._context = context
-        self._nodes = [parse_node(tag.node) for tag in settings.tags]
-        self._items = Items(
-            tuple(context.points),
-            {handle: KINDS[tag.kind] for handle, tag in enumerate(settings.tags) if tag.kind},
-        )
+        self._where = [parse_place(tag.node) for tag in settings.tags]
+        self._items = items_of(settings.tags, context.points)
         self._writer: TagWriter | None = None
-        self._was_read = False
+        self._continuity = Continuity(context.memory)
 
     async def run(self, emit: Emit) -> None:
         """Connects, reads and emits until cancelled.
@@ -58,35 +62,106 @@ class OpcuaAdapter:
         Raises:
             SourceLost: the server cannot be reached, refused us, went silent or went away.
         """
-        session = Session(self._settings)
-        reader = _Reader(self._settings, self._context, self._items, emit)
+        session = Session(self._settings, self._context.site)
+        continuity = self._continuity
+        reader = _Reader(self._settings, self._context, self._items, continuity, emit)
+        lost = False
         try:
             await session.open()
+            self._context.facts["security"] = session.security
             limits = await session.limits()
-            self._writer = TagWriter(session, self._settings, self._nodes, self._items, self._context.now_ns)
-            subscribed = await session.subscribe()
-            reader.began(subscribed)
-            if self._was_read:
+            places = Places(session, self._where)
+            self._writer = TagWriter(session, self._settings, places, self._items, self._context.now_ns)
+            subscriptions, continued = await self._subscribe(session, places, limits)
+            reader.began(subscriptions, continued=bool(continued))
+            if not continued and continuity.was_read:
                 reader.mark_all()  # nobody knows what changed while there was no subscription
-            self._was_read = True
-            monitored = MonitoredItems(self._settings, self._nodes, session=session, subscription=subscribed.id)
-            async with asyncio.TaskGroup() as group:
-                publisher = Publisher(
-                    session,
-                    subscribed.id,
-                    group,
-                    silence_s=subscribed.sign_of_life_s + self._settings.timeout_s,
-                )
-                items = partial(reader.look_after, monitored, session, limits)
-                group.create_task(_or_end(publisher, items), name="opcua items")
-                group.create_task(_or_end(publisher, partial(_stay_alive, session)), name="opcua sign of life")
-                await reader.take_from(publisher, session)
-        except BaseExceptionGroup as failures:
-            raise _reason(failures) from None
+            continuity.was_read = True
+            await self._read(session, places, limits, reader, subscriptions, continued)
+        except SourceLost:
+            lost = True
+            raise
         finally:
             self._writer = None
             reader.ended()
-            await session.close()
+            await session.close(keep=continuity.worth_keeping(lost=lost))
+
+    async def _read(
+        self,
+        session: Session,
+        places: Places,
+        limits: Limits,
+        reader: _Reader,
+        subscriptions: Sequence[Subscribed],
+        continued: Sequence[Continued],
+    ) -> NoReturn:
+        """Reads over an open session until it is lost."""
+        continuity = self._continuity
+        # Before anything comes: what a subscription kept over a crash is of types that this process does not know yet.
+        shapes = Shapes(session, self._items, places)
+        await shapes.learn(limits.namespaces)
+        publisher: Publisher | None = None
+        try:
+            async with asyncio.TaskGroup() as group:
+                publisher = Publisher(session, group, window=WINDOW + max(0, len(subscriptions) - 1))
+                for place, one in enumerate(subscriptions):
+                    silence_s = one.sign_of_life_s + self._settings.timeout_s
+                    if continued:
+                        _, durable, held, exact = continued[place]
+                        publisher.take_over(one.id, silence_s=silence_s, durable=durable, held=held, exact=exact)
+                    else:
+                        publisher.begin(one.id, silence_s=silence_s)
+                monitored = MonitoredItems(
+                    self._settings,
+                    places,
+                    session=session,
+                    subscriptions=[one.id for one in subscriptions],
+                    refused=continuity.refused if continued else None,
+                    short=continuity.short if continued else None,
+                )
+                poller = Poller(session, places, limits.namespaces)
+                items = partial(
+                    reader.look_after, monitored, shapes, session, limits, poller=poller, continued=bool(continued)
+                )
+                chores = {
+                    "items": items,
+                    "polling": partial(reader.poll, monitored, poller),
+                    "sign of life": partial(_stay_alive, session),
+                }
+                for name, chore in chores.items():
+                    group.create_task(_or_end(publisher, chore), name=f"opcua {name}")
+                await reader.take_from(publisher, session)
+        except BaseExceptionGroup as failures:
+            reason = _reason(failures)
+            if not isinstance(reason, SourceLost):
+                await continuity.forget()  # what failed once would come again, and fail again
+            elif publisher is not None and await _is_spoiled(publisher, session, continued=bool(continued)):
+                await continuity.forget()
+            raise reason from None
+        finally:
+            if publisher is not None and publisher.heard:
+                continuity.heard()
+
+    async def _subscribe(
+        self, session: Session, places: Places, limits: Limits
+    ) -> tuple[list[Subscribed], list[Continued]]:
+        """The session's subscriptions: those of the session before where they can be gone on with, else new ones."""
+        continuity = self._continuity
+        found = await places.find(range(len(self._where)), limits.namespaces)
+        nodes = [None if isinstance(found[handle], int) else found[handle] for handle in range(len(self._where))]
+        layout = await asyncio.to_thread(layout_of, self._settings, nodes)
+        continued = await continuity.go_on(session, server=limits.server, layout=layout)
+        if continued:
+            return [one.subscribed for one in continued], continued
+        subscriptions: list[Subscribed] = []
+        for interval_ms in intervals(self._settings):
+            subscribed = await session.subscribe(interval_ms)
+            if subscribed is None:
+                await session.unsubscribe([one.id for one in subscriptions])
+                return [], []
+            subscriptions.append(subscribed)
+        await continuity.begin(subscriptions, server=limits.server, layout=layout)
+        return subscriptions, []
 
     async def write(self, tag: str, value: Value) -> Reading:
         """Writes one value over the session that reads, and reads it back.
@@ -110,25 +185,33 @@ class OpcuaAdapter:
 class _Reader:
     """What one run does with messages and refusals: decode, count, mark, emit."""
 
-    def __init__(self, settings: OpcuaSettings, context: Context, items: Items, emit: Emit) -> None:
+    def __init__(
+        self, settings: OpcuaSettings, context: Context, items: Items, continuity: Continuity, emit: Emit
+    ) -> None:
         self._settings = settings
         self._context = context
         self._items = items
+        self._continuity = continuity
         self._emit_to = emit
         self._one_at_a_time = asyncio.Lock()
         self._lost: set[int] = set()
+        self._strange: dict[int, str] = {}
+        self._clock = SourceClock(limit_ns=round(settings.max_clock_skew_s * 1e9))
+        self._distrusted_ns: int | None = None
         self._live = False
         self._facts = context.facts
         self._facts.clear()
-        self._facts.update(notifications=0, republished=0, lost_notifications=0)
+        self._facts.update(notifications=0, republished=0, lost_notifications=0, unsure_notifications=0)
 
-    def began(self, subscribed: Subscribed) -> None:
-        """Notes what the server granted."""
-        self._facts.update(
-            publishing_interval_ms=subscribed.interval_ms,
-            sign_of_life_s=subscribed.sign_of_life_s,
-            items_monitored=0,
-        )
+    def began(self, subscriptions: Sequence[Subscribed], *, continued: bool) -> None:
+        """Notes what the server granted, and whether it goes on where an earlier session ended."""
+        self._facts.update(subscriptions=len(subscriptions), continued=continued, items_monitored=0)
+        if subscriptions:
+            self._facts.update(
+                publishing_interval_ms=min(one.interval_ms for one in subscriptions),
+                sign_of_life_s=max(one.sign_of_life_s for one in subscriptions),
+                subscription_lifetime_s=min(one.lifetime_s for one in subscriptions),
+            )
 
     def ended(self) -> None:
         """Says that no readings flow any more."""
@@ -140,43 +223,108 @@ class _Reader:
             arrival = await publisher.next()
             self._say_live(True)
             await self._take(arrival)
-            publisher.done(arrival.message)
+            publisher.done(arrival)
             if arrival.message.status:
+                await self._continuity.forget(gone=True)
                 raise session.lost("waiting for changes", _ended_by(arrival.message.status))
 
-    async def look_after(self, monitored: MonitoredItems, session: Session, limits: Limits) -> NoReturn:
+    async def look_after(
+        self,
+        monitored: MonitoredItems,
+        shapes: Shapes,
+        session: Session,
+        limits: Limits,
+        *,
+        poller: Poller,
+        continued: bool,
+    ) -> NoReturn:
         """Has all tags monitored, and seldom asks again for those that were refused."""
-        refused = await monitored.ask(range(len(self._items.points)), limits)
-        self._account(monitored, refused)
-        await self._emit(self._refusals(refused))
+        if not continued:
+            await self._ask(monitored, range(len(self._items.points)), limits)
+        self._account(monitored)
+        await self._emit(self._refusals(monitored.refused))
         while True:
             await asyncio.sleep(self._settings.retry_refused_s)
             if monitored.refused:
+                if not monitored.subscriptions and await session.subscribe(self._settings.publishing_interval_ms):
+                    raise session.lost("subscribing", "the server offers subscriptions now; reading anew")
                 # Namespaces are read anew: a program that was loaded meanwhile may have brought one.
                 limits = await session.limits()
-                self._account(monitored, await monitored.ask(tuple(monitored.refused), limits))
+                poller.namespaces = limits.namespaces
+                await self._continuity.making_items()
+                await self._ask(monitored, tuple(monitored.refused), limits)
+                self._account(monitored)
+            if again := await shapes.learn_unknown():
+                self._strange.clear()
+                self._name_strange({})
+                await self._emit(self._decoded(again))
+
+    async def poll(self, monitored: MonitoredItems, poller: Poller) -> NoReturn:
+        """Reads what cannot be monitored."""
+        while True:
+            await asyncio.sleep(self._settings.polling_interval_ms / 1000)
+            handles = [handle for handle, code in monitored.refused.items() if code in CANNOT_BE_MONITORED]
+            if handles:
+                body = await poller.round(handles)
+                self._say_live(True)
+                await self._emit(self._decoded(body))
+
+    async def _ask(self, monitored: MonitoredItems, handles: Sequence[int], limits: Limits) -> None:
+        refused = await monitored.ask(handles, limits)
+        await self._continuity.made_items(monitored.refused, monitored.short)
+        for_good = sum(code not in CANNOT_BE_MONITORED for code in refused.values())
+        if for_good:
+            self._count("refused_tag", for_good)
 
     async def _take(self, arrival: Arrival) -> None:
-        if not arrival.message.is_keep_alive:
-            self._facts["notifications"] += 1
+        subscription, message = arrival.subscription, arrival.message
         if arrival.republished:
             self._facts["republished"] += 1
         if arrival.lost:
             self._facts["lost_notifications"] += arrival.lost
             self._count("lost_notification", arrival.lost)
             self.mark_all()
-        for body in arrival.message.changes:
-            decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
-            for cause, number in decoded.odd.items():
-                self._count(cause, number)
-            if not decoded.complete:
-                self.mark_all()
-            await self._emit(decoded.batch)
+        if arrival.unsure:
+            self._facts["unsure_notifications"] += arrival.unsure
+            self._count("unsure_notification", arrival.unsure)
+            self.mark_all()
+        if not arrival.republished:  # what was kept over an outage is late, and its times are right all the same
+            self._look_at_clock(message.sent_ns, changes=len(message.changes))
+        if message.is_keep_alive:
+            return
+        self._facts["notifications"] += 1
+        for place, body in enumerate(message.changes, start=1):
+            last = place == len(message.changes)
+            mark = self._continuity.mark(subscription, message.number) if last else b""
+            await self._emit(self._decoded(body), mark)
+        self._continuity.is_durable(subscription, message.number)
 
-    async def _emit(self, batch: Batch) -> None:
-        if batch:
+    def _look_at_clock(self, sent_ns: int | None, *, changes: int) -> None:
+        """Notes how far the server's clock is ahead, and whether times are taken from it."""
+        if sent_ns is None:
+            return
+        verdict = self._clock.judge(sent_ns, self._context.now_ns())
+        self._facts["clock_ahead_s"] = round(verdict.ahead_ns / 1e9, 3)
+        self._distrusted_ns = None if verdict.trouble is None else verdict.ahead_ns
+        if verdict.trouble is not None and changes:
+            self._count(verdict.trouble, changes)
+
+    def _decoded(self, body: bytes) -> Batch:
+        decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
+        for cause, number in decoded.odd.items():
+            self._count(cause, number)
+        if decoded.strange:
+            self._name_strange(decoded.strange)
+        if not decoded.complete:
+            self.mark_all()
+        if self._distrusted_ns is not None:
+            return decoded.batch.on_gateway_time(self._distrusted_ns)
+        return decoded.batch
+
+    async def _emit(self, batch: Batch, mark: bytes = b"") -> None:
+        if batch or mark:
             async with self._one_at_a_time:
-                await self._emit_to(batch)
+                await (self._emit_to(batch, mark) if mark else self._emit_to(batch))
 
     def mark_all(self) -> None:
         """Nobody knows whose readings went missing, so the next one of each tag says that some may have."""
@@ -185,27 +333,39 @@ class _Reader:
     def _count(self, cause: str, number: int) -> None:
         self._context.metrics.source_errors.labels(self._settings.name, cause).inc(number)
 
+    def _name_strange(self, strange: Mapping[int, str]) -> None:
+        """Names the tags whose values are no readings, and why; the newest word on each counts."""
+        self._strange.update(strange)
+        tags = self._settings.tags
+        self._facts["strange_tags"] = [
+            f"{tags[handle].name} ({tags[handle].node}): {what}"
+            for handle, what in islice(self._strange.items(), _MOST_NAMED)
+        ]
+
     def _say_live(self, up: bool) -> None:
         if up != self._live:
             self._live = up
             self._context.live(up)
 
-    def _account(self, monitored: MonitoredItems, refused: Mapping[int, int]) -> None:
-        if refused:
-            self._count("refused_tag", len(refused))
+    def _account(self, monitored: MonitoredItems) -> None:
         tags = self._settings.tags
+        refused = {handle: code for handle, code in monitored.refused.items() if code not in CANNOT_BE_MONITORED}
         self._facts["items_monitored"] = len(tags) - len(monitored.refused)
-        self._facts["tags_refused"] = len(monitored.refused)
+        self._facts["tags_polled"] = len(monitored.refused) - len(refused)
+        self._facts["tags_refused"] = len(refused)
+        self._facts.update(monitored.short)
         self._facts["refused_tags"] = [
             f"{tags[handle].name} ({tags[handle].node}): {status_name(code)}"
-            for handle, code in islice(monitored.refused.items(), _MOST_NAMED)
+            for handle, code in islice(refused.items(), _MOST_NAMED)
         ]
 
     def _refusals(self, refused: Mapping[int, int]) -> Batch:
         now_ns = self._context.now_ns()
         return Batch.of(
-            Reading(now_ns, None, self._items.points[handle], code >> 16, flags=Flag.GATEWAY_TIME)
+            Reading(now_ns, None, point, code >> 16, flags=Flag.GATEWAY_TIME)
             for handle, code in refused.items()
+            if code not in CANNOT_BE_MONITORED
+            for point in self._items.points_of(handle)
         )
 
 
@@ -214,6 +374,22 @@ async def _stay_alive(session: Session) -> NoReturn:
     while True:
         await asyncio.sleep(session.stay_alive_every_s)
         await session.stay_alive()
+
+
+async def _is_spoiled(publisher: Publisher, session: Session, *, continued: bool) -> bool:
+    """Whether the subscriptions must not be taken over again: their numbers make no sense, or they are dead.
+
+    Dead is what was taken over and says nothing while its server answers everything else.
+    """
+    if publisher.spoiled:
+        return True
+    if not (continued and session.connected) or publisher.heard:
+        return False
+    try:
+        await session.stay_alive()
+    except SourceLost:
+        return False
+    return True
 
 
 async def _or_end(publisher: Publisher, chore: Callable[[], Awaitable[NoReturn]]) -> None:

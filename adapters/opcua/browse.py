@@ -7,7 +7,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from asyncua import ua
@@ -18,10 +18,12 @@ from adapters.opcua.ask import as_many, in_parts, or_lost
 from adapters.opcua.session import Session
 from adapters.opcua.wire import DAMAGE, Malformed, count
 
-__all__ = ["HIERARCHICAL", "SUBTYPE", "Found", "browse"]
+__all__ = ["HIERARCHICAL", "SUBTYPE", "Found", "browse", "browse_on"]
 
 _NODES_PER_REQUEST: Final = 100
 _REFERENCES_PER_ANSWER: Final = 1_000
+_REFERENCES_TOGETHER: Final = 5_000
+"""References of all nodes of one request, where any number of them may come: what one answer takes in memory."""
 _POINTS_PER_REQUEST: Final = 10
 _NO_POINTS: Final = int(ua.StatusCodes.BadNoContinuationPoints)
 _LEAST_RESULT_BYTES: Final = 12
@@ -80,6 +82,56 @@ async def browse(
                 # Others of the same request had taken them all; by now these are free again.
                 (found[at],) = await ask([nodes[at]])
         return found
+
+
+async def browse_on(
+    session: Session, nodes: Sequence[ua.NodeId], *, most: int
+) -> AsyncIterator[tuple[int, Sequence[ua.ReferenceDescription], bool]]:
+    """Follows what is below nodes, however much that is, and holds no more than one answer of it.
+
+    Args:
+        session: where to ask.
+        nodes: where to start.
+        most: nodes in one request.
+
+    Yields:
+        Index of a node, references below it, and whether these are right: not when the server refuses some.
+
+    Raises:
+        one of `failures.FAILURES`: there was no answer, or none that can be understood.
+    """
+
+    async def ask(part: Sequence[ua.NodeId]) -> list[ua.BrowseResult]:
+        request = ua.BrowseRequest()
+        request.Parameters.RequestedMaxReferencesPerNode = max(1, _REFERENCES_TOGETHER // len(part))
+        request.Parameters.NodesToBrowse = [_description(node, HIERARCHICAL, inverse=False) for node in part]
+        return as_many(_results(await session.call(request)), part)
+
+    points: dict[int, bytes] = {}
+    try:
+        results = await in_parts(nodes, most, ask, lambda code: ua.BrowseResult(StatusCode=ua.StatusCode(code)))
+        again = [at for at, result in enumerate(results) if int(result.StatusCode.value) == _NO_POINTS]
+        points = {at: result.ContinuationPoint for at, result in enumerate(results) if result.ContinuationPoint}
+        for at, result in enumerate(results):
+            if at not in again:
+                yield at, result.References, not result.StatusCode.is_bad()
+        del results
+        while points or again:
+            if not points:
+                at = again.pop(0)
+                (one,) = await ask([nodes[at]])
+                asked, answers = [at], [one]
+            else:
+                asked = [*points][:_POINTS_PER_REQUEST]
+                answers = as_many(await _next(session, [points.pop(at) for at in asked], release=False), asked)
+            for at, answer in zip(asked, answers, strict=True):
+                if answer.ContinuationPoint and answer.References:
+                    points[at] = answer.ContinuationPoint
+                broken = answer.StatusCode.is_bad() or (answer.ContinuationPoint and not answer.References)
+                yield at, answer.References, not broken
+    finally:
+        if points and session.connected:
+            await _next(session, [*points.values()], release=True)
 
 
 async def _follow(session: Session, results: Sequence[ua.BrowseResult], most: int) -> list[Found]:

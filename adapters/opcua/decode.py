@@ -10,7 +10,8 @@ Invariants
 - A body that breaks off or lies gives the readings before the damage and `complete=False`; it never raises.
 
 Where all items have one fixed layout, which a look at the mask and type bytes proves, the body is unpacked by columns;
-else item by item.
+else item by item. A tag whose elements or fields are points of their own has its value taken apart (`spread`): an array
+of numbers as a column, anything else as a tree.
 """
 
 from __future__ import annotations
@@ -20,25 +21,26 @@ import struct
 from array import array
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from adapters.opcua.values import FIXED, TICKS_1970, Scalar, fit, read_scalar
-from adapters.opcua.wire import DAMAGE, count
+from adapters.opcua.oddities import CAUSES, what_it_is, why_not
+from adapters.opcua.spread import BAD_INDEX_RANGE_NO_DATA, BAD_TYPE_MISMATCH, Spread, column, leaves
+from adapters.opcua.structures import BAD_DECODING, BAD_NO_DATA, BAD_NOT_SUPPORTED, Leaf, Types
+from adapters.opcua.values import COLUMN_CODES, FIXED, TICKS_1970, Scalar, fit, read_scalar
+from adapters.opcua.wire import DAMAGE, Malformed, count, skip_variant
 from gateway.batch import EMPTY, NO_VALUE, Batch, Flag, Kind, is_bad
 
 __all__ = ["BAD_NOT_SUPPORTED", "BAD_NO_DATA", "BAD_TYPE_MISMATCH", "Decoded", "Items", "decode"]
-
-BAD_NOT_SUPPORTED: Final = 0x803D
-BAD_TYPE_MISMATCH: Final = 0x8074
-BAD_NO_DATA: Final = 0x809B
-"""Upper halves of the StatusCodes (OPC 10000-6, A.2) given to what is no reading."""
 
 _VALUE, _STATUS, _SOURCE_TIME, _SERVER_TIME, _SOURCE_PICOSECONDS, _SERVER_PICOSECONDS = 1, 2, 4, 8, 16, 32
 _OVERFLOW_MASK: Final = 0x0C80
 _OVERFLOW: Final = 0x0480
 """Info type DataValue with the overflow bit: the item's queue ran over (OPC 10000-4, 7.39, table 177)."""
 
+_MOST_READINGS: Final = 2_000_000
+"""Readings of one notification after which no further array or structure is taken apart."""
 _HEAD: Final = struct.Struct("<IB")
 _LEAST_ITEM_BYTES: Final = _HEAD.size
 _TICKS_END: Final = TICKS_1970 + (1 << 63) // 100
@@ -53,7 +55,9 @@ _PACK: Final = {
     Kind.U64: struct.Struct("<Q").pack,
     Kind.F64: struct.Struct("<d").pack,
 }
-_COLUMN_CODES: Final = {Kind.BOOL: "Q", Kind.I64: "q", Kind.U64: "Q", Kind.F64: "d"}
+
+
+_NOT_STRANGE: Final[Mapping[int, str]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,21 @@ class Items:
     """What the client handles of a subscription stand for: handle n is the n-th tag.
 
     Attributes:
-        points: number of each tag's point.
+        points: number of each tag's point; of the first where it has several.
         declared: kinds of the tags that have a declared one, by handle.
+        spreads: the points of the tags whose elements or fields are points of their own, by handle.
+        types: structures that the server described.
     """
 
     points: Sequence[int]
     declared: Mapping[int, Kind]
+    spreads: Mapping[int, Spread] = field(default_factory=dict)
+    types: Types = field(default_factory=Types)
+
+    def points_of(self, handle: int) -> Sequence[int]:
+        """Numbers of all the points of a tag."""
+        spread = self.spreads.get(handle)
+        return (self.points[handle],) if spread is None else spread.points
 
 
 class Decoded(NamedTuple):
@@ -76,11 +89,13 @@ class Decoded(NamedTuple):
         batch: its readings, in the server's order.
         odd: how many of them were odd, by cause; a label of `Metrics.source_errors`.
         complete: whether the whole body could be read.
+        strange: values that nobody could make a reading of, in words, by handle.
     """
 
     batch: Batch
     odd: Mapping[str, int]
     complete: bool
+    strange: Mapping[int, str] = _NOT_STRANGE
 
 
 def decode(body: bytes, items: Items, *, now_ns: int, lost: set[int]) -> Decoded:
@@ -140,13 +155,15 @@ def _by_columns(body: bytes, at: int, number: int, items: Items, lost: set[int])
         return None
     if lost and not lost.isdisjoint(handles):
         return None
+    if items.spreads and not items.spreads.keys().isdisjoint(handles):
+        return None
     declared = items.declared
     if declared and any(declared.get(handle, kind) != kind for handle in handles):
         return None
     points = items.points
     return Batch.of_columns(
         ts_ns=[(tick - TICKS_1970) * 100 for tick in ticks],
-        words=array(_COLUMN_CODES[kind], values).tobytes(),
+        words=array(COLUMN_CODES[kind], values).tobytes(),
         points=[points[handle] for handle in handles],
         statuses=[0] * number,
         kinds=bytes((kind,)) * number,
@@ -162,7 +179,9 @@ class _Items:
         self._items = items
         self._now_ns = now_ns
         self._lost = lost
+        self._spreads = items.spreads
         self._odd: Counter[str] = Counter()
+        self._strange: dict[int, str] = {}
         self._ts_ns: list[int] = []
         self._words: list[bytes] = []
         self._points: list[int] = []
@@ -188,7 +207,7 @@ class _Items:
             flags=bytes(self._flags),
             heap=bytes(self._heap),
         )
-        return Decoded(batch, self._odd, complete)
+        return Decoded(batch, self._odd, complete, self._strange)
 
     def _item(self, at: int) -> int:
         """Reads one MonitoredItemNotification. Nothing is kept of an item before all of it is read."""
@@ -197,8 +216,14 @@ class _Items:
         at += _HEAD.size
         kind: Kind | None = None
         value: Scalar | None = None
+        value_at = -1
+        spread = self._spreads.get(handle)
         if mask & _VALUE:
-            kind, value, at = read_scalar(body, at)
+            value_at = at
+            if spread is None:
+                kind, value, at = read_scalar(body, at)
+            else:
+                at = skip_variant(body, at)
         status = source = server = picoseconds = 0
         if mask & _STATUS:
             status = _U32.unpack_from(body, at)[0]
@@ -218,44 +243,108 @@ class _Items:
         if handle >= len(self._items.points):
             self._odd["unknown_item"] += 1
             return at
-        self._value(handle, status >> 16, kind, value)
-        self._when(source, server, picoseconds)
-        self._points.append(self._items.points[handle])
+        first = len(self._points)
+        if spread is None:
+            self._value(handle, status >> 16, kind, value, value_at)
+            self._points.append(self._items.points[handle])
+            self._when(source, server, picoseconds)
+        else:
+            self._spread(handle, spread, status >> 16, value_at)
+            self._points += spread.points
+            self._when(source, server, picoseconds)
+            more = len(spread.points) - 1
+            self._ts_ns += self._ts_ns[-1:] * more
+            self._flags += self._flags[-1:] * more
         if status & _OVERFLOW_MASK == _OVERFLOW:
-            self._flags[-1] |= Flag.LOST_BEFORE
+            self._mark_lost(first)
             self._odd["queue_overflow"] += 1
         if handle in self._lost:
             self._lost.discard(handle)
-            self._flags[-1] |= Flag.LOST_BEFORE
+            self._mark_lost(first)
         return at
 
-    def _value(self, handle: int, status: int, kind: Kind | None, value: Scalar | None) -> None:
-        """Appends status, kind and value bytes."""
+    def _mark_lost(self, first: int) -> None:
+        for at in range(first, len(self._flags)):
+            self._flags[at] |= Flag.LOST_BEFORE
+
+    def _value(self, handle: int, status: int, kind: Kind | None, value: Scalar | None, at: int) -> None:
+        """Appends status, kind and value bytes of a single value."""
         if is_bad(status):
-            kind = None
+            self._append_bad(status)
         elif kind is None:
-            status = BAD_NO_DATA
-            self._odd["no_value"] += 1
+            self._bad(BAD_NO_DATA)
         elif value is None:
-            kind, status = None, BAD_NOT_SUPPORTED
-            self._odd["unsupported_value"] += 1
-        elif (declared := self._items.declared.get(handle, kind)) != kind:
-            value = fit(kind, value, declared)
-            kind = declared
-            if value is None:
-                kind, status = None, BAD_TYPE_MISMATCH
-                self._odd["type_mismatch"] += 1
+            self._bad(BAD_NOT_SUPPORTED)
+            self._strange[handle] = what_it_is(self._body, at)
+        else:
+            self._leaf(handle, status, kind, value)
+
+    def _spread(self, handle: int, spread: Spread, status: int, at: int) -> None:
+        """Appends status, kind and value bytes of each point of an array or a structure."""
+        number = len(spread.points)
+        if len(self._points) > _MOST_READINGS:
+            raise Malformed("more readings than a notification can mean: an item of five bytes may stand for thousands")
+        if is_bad(status):
+            self._append_bad(status, number)
+            return
+        if at < 0:
+            self._bad(BAD_NO_DATA, number)
+            return
+        whole = column(self._body, at, spread, self._items.declared.get(handle))
+        if whole is not None:
+            self._statuses += [status] * whole.taken
+            self._kinds += bytes((whole.kind,)) * whole.taken
+            self._words.append(whole.words)
+            self._bad(BAD_INDEX_RANGE_NO_DATA, number - whole.taken)
+            beyond = whole.beyond
+        else:
+            beyond = self._leaves(handle, spread, status, at)
+        if beyond:
+            self._odd["element_beyond"] += beyond
+            self._strange[handle] = f"the array has {beyond} more than the {spread.elements} elements that are read"
+
+    def _leaves(self, handle: int, spread: Spread, status: int, at: int) -> int:
+        """Appends what a tree of values holds for each point; gives how many elements no point is named for."""
+        try:
+            found, beyond = leaves(self._body, at, spread, self._items.types)
+        except DAMAGE:
+            found, beyond = [Leaf(None, None, BAD_DECODING)] * len(spread.points), 0
+        for selector, leaf in zip(spread.selectors, found, strict=True):
+            if leaf.kind is None or leaf.value is None:
+                self._bad(leaf.status)
+                if words := why_not(leaf.status, selector, self._body, at):
+                    self._strange[handle] = words
+            else:
+                self._leaf(handle, status, leaf.kind, leaf.value)
+        return beyond
+
+    def _leaf(self, handle: int, status: int, kind: Kind, value: Scalar) -> None:
+        """Appends one value, as the kind that the tag is declared to have."""
+        declared = self._items.declared.get(handle, kind)
+        if declared != kind:
+            fitting = fit(kind, value, declared)
+            if fitting is None:
+                self._bad(BAD_TYPE_MISMATCH)
+                return
+            kind, value = declared, fitting
         self._statuses.append(status)
-        if kind is None or value is None:
-            self._kinds.append(Kind.F64)
-            self._words.append(_NO_WORD)
-        elif isinstance(value, bytes):
-            self._kinds.append(kind)
+        self._kinds.append(kind)
+        if isinstance(value, bytes):
             self._words.append(_SPAN.pack(len(self._heap), len(value)))
             self._heap += value
         else:
-            self._kinds.append(kind)
             self._words.append(_PACK[kind](value))
+
+    def _bad(self, status: int, number: int = 1) -> None:
+        """Appends points whose value is none, and counts why."""
+        if number:
+            self._odd[CAUSES[status]] += number
+            self._append_bad(status, number)
+
+    def _append_bad(self, status: int, number: int = 1) -> None:
+        self._statuses += [status] * number
+        self._kinds += bytes((Kind.F64,)) * number
+        self._words.append(_NO_WORD * number)
 
     def _when(self, source: int, server: int, picoseconds: int) -> None:
         """Appends time and flags."""

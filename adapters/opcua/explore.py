@@ -20,14 +20,17 @@ from typing import Final
 
 from asyncua import ua
 
-from adapters.base import Node
+from adapters.base import NOWHERE, Node, Site, Survey, Variable
 from adapters.opcua.browse import Found, browse
 from adapters.opcua.failures import status_name
-from adapters.opcua.items import node_id
-from adapters.opcua.nodes import parse_node
-from adapters.opcua.read import Attribute, as_reading, attribute, read, refused_value
+from adapters.opcua.paths import parse_place
+from adapters.opcua.places import Places
+from adapters.opcua.plan import items_of
+from adapters.opcua.read import Attribute, as_readings, attribute, read, refusal, refused_value
 from adapters.opcua.session import Session
-from adapters.opcua.settings import KINDS, OpcuaSettings
+from adapters.opcua.settings import OpcuaSettings
+from adapters.opcua.shapes import Shapes
+from adapters.opcua.survey import MOST_NODES, Walk
 from adapters.opcua.targets import OBJECTS, Target, targets
 from adapters.opcua.variables import Look, Variables
 from gateway.batch import Reading
@@ -54,16 +57,17 @@ _NOTHING: Final = Look("", "", writable=False)
 
 
 @asynccontextmanager
-async def explore(settings: OpcuaSettings) -> AsyncIterator[OpcuaExplorer]:
+async def explore(settings: OpcuaSettings, site: Site = NOWHERE) -> AsyncIterator[OpcuaExplorer]:
     """A connection to look at a server with.
 
     Args:
         settings: the device, checked; its tags matter to `read` only.
+        site: where the certificates are, for a device that is secured.
 
     Raises:
         SourceLost: the server cannot be reached or does not let us in.
     """
-    session = Session(settings)
+    session = Session(settings, site)
     try:
         await session.open()
         limits = await session.limits()
@@ -97,7 +101,7 @@ class OpcuaExplorer:
         self._namespaces = namespaces
         self._clock = clock
         self._now_ns = now_ns
-        self._variables = Variables(session)
+        self._variables = Variables(session, namespaces)
         self._paths = {OBJECTS.to_string(): _ROOT}
 
     async def browse(self, node: str | None) -> list[Node]:
@@ -114,7 +118,7 @@ class OpcuaExplorer:
             TidegateError: there is no such node, or the server does not show what is below it.
         """
         doing = f"listing what is below {node or _ROOT}"
-        parent = self._parse(node, doing)
+        parent = await self._find(node, doing)
         (found,) = await browse(self._session, [parent], doing=doing, most=MOST_CHILDREN)
         if found.status:
             raise self._session.refused(doing, f"the server answered {status_name(found.status)}; browse from Objects")
@@ -159,34 +163,59 @@ class OpcuaExplorer:
             SourceLost: the server went away.
         """
         tags = self._settings.tags
-        nodes = [node_id(parse_node(tag.node), self._namespaces) for tag in tags]
-        wanted: list[Attribute] = [(node, ua.AttributeIds.Value) for node in nodes if node is not None]
-        answers = iter(await read(self._session, wanted, doing=f"reading {many(len(tags), 'tag')}"))
-        unknown = refused_value(ua.StatusCodes.BadNodeIdUnknown)
-        now_ns = self._now_ns()
-        return [
-            (
-                tag.name,
-                as_reading(
-                    unknown if node is None else next(answers),
-                    point=point,
-                    kind=KINDS[tag.kind] if tag.kind else None,
-                    now_ns=now_ns,
-                ),
-            )
-            for point, (tag, node) in enumerate(zip(tags, nodes, strict=True))
+        names = [tag.point_names for tag in tags]
+        items = items_of(tags, range(sum(map(len, names))))
+        places = Places(self._session, [parse_place(tag.node) for tag in tags])
+        await Shapes(self._session, items, places).learn(self._namespaces)
+        found = await places.find(range(len(tags)), self._namespaces)
+        wanted: list[Attribute] = [
+            (node, ua.AttributeIds.Value)
+            for node in (found[handle] for handle in range(len(tags)))
+            if isinstance(node, ua.NodeId)
         ]
+        answers = iter(await read(self._session, wanted, doing=f"reading {many(len(tags), 'tag')}"))
+        now_ns = self._now_ns()
+        readings: list[tuple[str, Reading]] = []
+        for handle in range(len(tags)):
+            node = found[handle]
+            value = refused_value(node) if isinstance(node, int) else next(answers)
+            readings += zip(names[handle], as_readings(value, handle, items, now_ns=now_ns), strict=True)
+        return readings
 
-    def _parse(self, node: str | None, doing: str) -> ua.NodeId:
+    async def survey(self, asked: Survey) -> AsyncIterator[list[Variable]]:
+        """All variables from a node on, some at a time; the Server object is left out unless it is the root.
+
+        Args:
+            asked: what is to be listed.
+
+        Raises:
+            SourceLost: the server went away.
+            TidegateError: there is no such node, or the server did not show all of it.
+        """
+        doing = f"listing the variables below {asked.root or _ROOT}"
+        root = await self._find(asked.root, doing)
+        (answer,) = await read(self._session, [(root, ua.AttributeIds.NodeClass)], doing=doing)
+        if code := refusal(answer):
+            raise self._session.refused(doing, f"the server answered {status_name(code)}; browse from Objects")
+        walk = Walk(self._session, self._namespaces, asked)
+        is_variable = attribute(answer) == ua.NodeClass.Variable
+        async for some in walk.variables(root, await self._path_of(root), is_variable=is_variable):
+            yield some
+        if not walk.complete:
+            raise self._session.refused(
+                doing,
+                f"the server did not show all that is there, or there are more than {MOST_NODES} nodes; "
+                "list it in parts",
+            )
+
+    async def _find(self, node: str | None, doing: str) -> ua.NodeId:
         if node is None:
             return OBJECTS
         try:
-            found = node_id(parse_node(node), self._namespaces)
+            place = parse_place(node)
         except ValueError as error:
             raise self._session.refused(doing, str(error)) from None
-        if found is None:
-            raise self._session.refused(doing, "the server has no such namespace; browse from Objects")
-        return found
+        return await Places(self._session, [place]).one(0, self._namespaces, doing=doing, advice="browse from Objects")
 
     async def _show(self, found: Sequence[tuple[Target, str]]) -> list[Node]:
         """The nodes with all that is to be known about them."""
@@ -198,7 +227,9 @@ class OpcuaExplorer:
             look = next(looks) if target.is_variable else _NOTHING
             children = target.id in parents if target.is_variable else not target.leaf
             nodes.append(
-                Node(target.id, target.name, path, target.kind, look.type, look.value, look.writable, children)
+                Node(
+                    target.id, target.name, path, target.kind, look.type, look.value, look.writable, children, look.keys
+                )
             )
             if children:
                 self._remember(target.id, path)

@@ -8,11 +8,17 @@ from typing import Final
 
 from asyncua import ua
 
-__all__ = ["FAILURES", "explain", "status_name"]
+__all__ = ["FAILURES", "Unusable", "explain", "status_name"]
 
 FAILURES: Final = (ua.UaError, OSError, ValueError, struct.error)
 """What a service raises when a server refuses, goes away, or (the last two) answers what cannot be decoded."""
 
+
+class Unusable(ua.UaError):  # type: ignore[misc]  # asyncua's types are not followed, see pyproject.toml
+    """What a server offers or shows cannot be used; the text says why, and what to do."""
+
+
+_TRUST_US: Final = "trust this gateway's certificate at the server"
 _ADVICE: Final = {
     ua.StatusCodes.BadIdentityTokenRejected: "check username and password, and that the server lets this user in",
     ua.StatusCodes.BadIdentityTokenInvalid: "check that the server allows this kind of log-in (user name, anonymous)",
@@ -20,8 +26,14 @@ _ADVICE: Final = {
     ua.StatusCodes.BadTooManySessions: "close other clients, or allow the server more sessions",
     ua.StatusCodes.BadTooManySubscriptions: "close other clients, or allow the server more subscriptions",
     ua.StatusCodes.BadTcpEndpointUrlInvalid: "check the path in the url",
-    ua.StatusCodes.BadSecurityPolicyRejected: "allow unencrypted connections at the server",
-    ua.StatusCodes.BadSecurityModeRejected: "allow unencrypted connections at the server",
+    ua.StatusCodes.BadSecurityPolicyRejected: "check which security policies are enabled at the server",
+    ua.StatusCodes.BadSecurityModeRejected: "check which security modes are enabled at the server",
+    ua.StatusCodes.BadSecurityChecksFailed: _TRUST_US,
+    ua.StatusCodes.BadCertificateUntrusted: _TRUST_US,
+    ua.StatusCodes.BadCertificateInvalid: _TRUST_US,
+    ua.StatusCodes.BadCertificateChainIncomplete: _TRUST_US,
+    ua.StatusCodes.BadCertificateTimeInvalid: "compare the clocks of the server and of this gateway",
+    ua.StatusCodes.BadUserSignatureInvalid: "check the user certificate and its key",
 }
 
 
@@ -46,6 +58,6 @@ def explain(error: BaseException) -> str:
         return "the connection was closed; check that the server still runs, and the network in between"
     if isinstance(error, OSError):
         return f"the connection failed ({error.strerror or error}); check the network"
-    if isinstance(error, ua.UaError) and "No matching endpoints" in str(error):
-        return "the server offers no unencrypted endpoint; enable security policy None at the server"
+    if isinstance(error, Unusable):
+        return str(error)
     return f"the server's answer cannot be understood ({error})"

@@ -6,12 +6,15 @@ the message around it.
 
 from __future__ import annotations
 
+import struct
 from typing import Final, NamedTuple
 
+from adapters.opcua.values import TICKS_1970
 from adapters.opcua.wire import DAMAGE, U32, Malformed, count, extension_object
 
 __all__ = ["Message", "read_message", "read_publish_result"]
 
+_I64: Final = struct.Struct("<q")
 _DATA_CHANGE: Final = 811
 _STATUS_CHANGE: Final = 820
 """Numbers of the binary encodings of DataChangeNotification and StatusChangeNotification."""
@@ -25,12 +28,14 @@ class Message(NamedTuple):
         is_keep_alive: it carries nothing and is not to be acknowledged.
         changes: bodies of its data-change notifications.
         status: StatusCode of the subscription, where the message says that it changed.
+        sent_ns: when it was first sent, by the server's clock, UTC ns since 1970; None where the server does not say.
     """
 
     number: int
     is_keep_alive: bool
     changes: tuple[bytes, ...]
     status: int | None
+    sent_ns: int | None = None
 
 
 def read_publish_result(body: bytes) -> tuple[int, Message]:
@@ -66,7 +71,8 @@ def read_message(body: bytes) -> Message:
 
 def _message(body: bytes, at: int) -> Message:
     number = U32.unpack_from(body, at)[0]
-    parts, at = count(body, at + 12, 3)  # behind the number and the eight bytes of the publish time
+    ticks = _I64.unpack_from(body, at + 4)[0]
+    parts, at = count(body, at + 12, 3)  # behind the number and the publish time
     changes: list[bytes] = []
     status = None
     for _ in range(parts):
@@ -75,4 +81,9 @@ def _message(body: bytes, at: int) -> Message:
             changes.append(content)
         elif type_id == _STATUS_CHANGE:
             status = U32.unpack_from(content, 0)[0]
-    return Message(number, not parts, tuple(changes), status)
+    return Message(number, not parts, tuple(changes), status, _time_ns(ticks))
+
+
+def _time_ns(ticks: int) -> int | None:
+    """UTC ns since 1970; None for a time before that, which is what a clock that was never set says."""
+    return (ticks - TICKS_1970) * 100 if ticks >= TICKS_1970 else None

@@ -1,22 +1,27 @@
 """The publish loop: keeps requests outstanding, hands out messages in order, acknowledges what is durable.
 
 asyncua's own loop is not used: it acknowledges a message before anybody has seen it, and drops messages when its queue
-is full.
+is full. Requests belong to the session; each answer says which of its subscriptions it speaks for.
 
 Invariants
 - A number is acknowledged only after `done` was called for it, in a request sent later.
 - Each message that is taken out is replaced by a new request only after it was dealt with: at most `window` messages
   wait in memory, and a slow gateway makes the server hold its readings back.
-- A hole in the numbers is filled by Republish, oldest first, before the message that showed it is handed out; what
-  the server has no more is counted and told with the next message.
-- No message for `silence_s` while one is being waited for means that the source is lost.
-- What arrived before the source was lost is handed out first: a reading that is here is not thrown away.
+- A hole in a subscription's numbers is filled by Republish, oldest first, before the message that showed it is handed
+  out; what the server has no more is counted and told with the next message.
+- No message of a subscription for its `silence_s`, while one is being waited for, means that the source is lost.
+- What arrived before the source was lost is handed out first: a reading that is here is not thrown away. Only a message
+  that shows a hole is not, where the source is lost while the hole is filled: it stays unacknowledged like what is
+  missing before it, and both are the next session's to fetch.
+- What a subscription that was taken over still holds is handed out before anything new, one at a time, and what of it
+  was durable already is acknowledged and not handed out again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from adapters.opcua.message import Message
@@ -36,50 +41,111 @@ class Arrival(NamedTuple):
     """A message in its turn.
 
     Attributes:
+        subscription: whose message it is.
         message: what the server sent.
         lost: messages missing right before this one that nobody has any more.
         republished: whether it was fetched by Republish.
+        unsure: messages missing before this one that may have been dealt with by an earlier process.
     """
 
+    subscription: int
     message: Message
     lost: int = 0
     republished: bool = False
+    unsure: int = 0
+
+
+class _Stream:
+    """Where one subscription stands.
+
+    Attributes:
+        silence_s: longest wait for a sign of life, in seconds.
+        waited_s: how long one has been waited for.
+        expected: the number due next; None before the first message.
+        lost: messages that are missing and have not been told yet.
+        exact: whether what is missing now is lost; else nobody knows.
+        unsure: missing ones of that kind that have not been told yet.
+        asked_for: numbers that were asked for by Republish.
+    """
+
+    def __init__(self, silence_s: float, expected: int | None, *, exact: bool = True) -> None:
+        self.silence_s = silence_s
+        self.waited_s = 0.0
+        self.expected = expected
+        self.lost = 0
+        self.exact = exact
+        self.unsure = 0
+        self.asked_for: deque[int] = deque(maxlen=_MOST_REPUBLISHED)
+
+    def misses(self, messages: int) -> None:
+        """Notes messages that nobody has."""
+        if self.exact:
+            self.lost += messages
+        else:
+            self.unsure += messages
+
+    def arrival(self, subscription: int, message: Message, *, republished: bool = False) -> Arrival:
+        """A message in its turn, with what is missing before it."""
+        lost, self.lost, unsure, self.unsure = self.lost, 0, self.unsure, 0
+        if not message.is_keep_alive:
+            self.exact = True
+        return Arrival(subscription, message, lost, republished=republished, unsure=unsure)
 
 
 class Publisher:
-    """The messages of one subscription.
+    """The messages of a session's subscriptions.
 
     Args:
         session: where requests are sent.
-        subscription: the subscription's id at the server.
         group: runs the waiting requests.
-        silence_s: longest wait for a sign of life, in seconds.
         window: requests to keep outstanding.
+
+    Attributes:
+        heard: messages that came, by Publish or Republish.
+        spoiled: whether the numbers make no sense any more, so that nothing of these subscriptions can be gone on with.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        subscription: int,
-        group: asyncio.TaskGroup,
-        *,
-        silence_s: float,
-        window: int = WINDOW,
-    ) -> None:
+    def __init__(self, session: Session, group: asyncio.TaskGroup, *, window: int = WINDOW) -> None:
         self._session = session
-        self._subscription = subscription
         self._group = group
-        self._silence_s = silence_s
         self._window = window
+        self._streams: dict[int, _Stream] = {}
+        self._held: deque[tuple[int, int]] = deque()
         self._outstanding = 0
-        self._arrived: deque[Message] = deque()
+        self._arrived: deque[tuple[int, Message]] = deque()
         self._news = asyncio.Event()
         self._in_turn: deque[Arrival] = deque()
-        self._durable: list[int] = []
-        self._expected: int | None = None
-        self._lost = 0
-        self._asked_for: deque[int] = deque(maxlen=_MOST_REPUBLISHED)
+        self._durable: list[tuple[int, int]] = []
         self._end: SourceLost | None = None
+        self.heard = 0
+        self.spoiled = False
+
+    def begin(self, subscription: int, *, silence_s: float) -> None:
+        """Adds a subscription that was made in this session.
+
+        Args:
+            subscription: its id at the server.
+            silence_s: longest wait for a sign of life, in seconds.
+        """
+        self._streams[subscription] = _Stream(silence_s, None)
+
+    def take_over(
+        self, subscription: int, *, silence_s: float, durable: int, held: Iterable[int], exact: bool = True
+    ) -> None:
+        """Adds a subscription of an earlier session.
+
+        Args:
+            subscription: its id at the server.
+            silence_s: longest wait for a sign of life, in seconds.
+            durable: number of its last message that is durable; 0 where none is.
+            held: numbers of the messages that the server says it still holds.
+            exact: whether later ones than `durable` are certain not to have been durable and acknowledged too.
+        """
+        expected = following(durable)
+        self._streams[subscription] = _Stream(silence_s, expected, exact=exact)
+        steps = {number: step(expected, number) for number in held}
+        self._durable += [(subscription, number) for number, ahead in steps.items() if ahead < 0]
+        self._held += [(subscription, number) for number in sorted(steps, key=steps.__getitem__) if steps[number] >= 0]
 
     async def next(self) -> Arrival:
         """The next message in its turn; keep-alives too, since they are signs of life.
@@ -88,14 +154,17 @@ class Publisher:
             SourceLost: none came in time, or the session ended.
         """
         while not self._in_turn:
+            if self._held:
+                await self._recover(*self._held.popleft())
+                continue
             self._fill()
-            await self._put_in_turn(await self._arrival())
+            await self._put_in_turn(*await self._arrival())
         return self._in_turn.popleft()
 
-    def done(self, message: Message) -> None:
+    def done(self, arrival: Arrival) -> None:
         """Says that all that this message held is durable: the server may forget it."""
-        if not message.is_keep_alive:
-            self._durable.append(message.number)
+        if not arrival.message.is_keep_alive:
+            self._durable.append((arrival.subscription, arrival.message.number))
 
     def end(self, reason: SourceLost) -> None:
         """Says that the session is of no more use. The first reason counts, once all messages are handed out."""
@@ -103,78 +172,129 @@ class Publisher:
         self._news.set()
 
     def _fill(self) -> None:
-        while self._end is None and self._outstanding + len(self._arrived) < self._window:
+        # Without a subscription a request would come back as an error.
+        while self._streams and self._end is None and self._outstanding + len(self._arrived) < self._window:
             acknowledged, self._durable = self._durable, []
             self._outstanding += 1
             self._group.create_task(self._request(acknowledged), name="opcua publish request")
 
-    async def _request(self, acknowledged: list[int]) -> None:
+    async def _request(self, acknowledged: list[tuple[int, int]]) -> None:
         try:
-            message = await self._session.publish(self._subscription, acknowledged)
+            answer = await self._session.publish(acknowledged)
         except SourceLost as lost:
             self.end(lost)
             return
         self._outstanding -= 1
-        if message is None:
+        if answer is None:
             # Given back unused: too many for this server, or too old. One stays outstanding whatever happens.
             self._durable = acknowledged + self._durable
             self._window = max(1, self._window - 1)
+        elif answer[0] not in self._streams:
+            self.spoiled = True
+            self.end(
+                self._session.lost(
+                    "waiting for changes",
+                    f"a message of subscription {answer[0]} came, which is not ours; reading anew",
+                )
+            )
         else:
-            self._arrived.append(message)
+            self.heard += 1
+            self._arrived.append(answer)
         self._news.set()
 
-    async def _arrival(self) -> Message:
+    async def _arrival(self) -> tuple[int, Message]:
+        while not self._arrived:
+            if self._end is not None:
+                raise self._end
+            self._fill()
+            await self._wait()
+        subscription, message = self._arrived.popleft()
+        self._streams[subscription].waited_s = 0.0
+        return subscription, message
+
+    async def _wait(self) -> None:
+        """Waits for news; only this time counts as silence, since a server cannot speak while it is not asked."""
+        self._news.clear()
+        if not self._streams:
+            await self._news.wait()
+            return
+        loop = asyncio.get_running_loop()
+        began_s = loop.time()
+        quietest = min(self._streams.values(), key=lambda stream: stream.silence_s - stream.waited_s)
         try:
-            async with asyncio.timeout(self._silence_s):
-                while not self._arrived:
-                    if self._end is not None:
-                        raise self._end
-                    self._fill()
-                    self._news.clear()
-                    await self._news.wait()
+            async with asyncio.timeout(quietest.silence_s - quietest.waited_s):
+                await self._news.wait()
         except TimeoutError:
+            if self._arrived or self._end is not None:
+                return
             raise self._session.lost(
                 "waiting for changes",
-                f"no sign of life for {self._silence_s:g} s; check that the server runs, and the network in between",
+                f"no sign of life for {quietest.silence_s:g} s; check that the server runs, and the network in between",
             ) from None
-        return self._arrived.popleft()
+        finally:
+            waited_s = loop.time() - began_s
+            for stream in self._streams.values():
+                stream.waited_s += waited_s
 
-    async def _put_in_turn(self, message: Message) -> None:
+    async def _put_in_turn(self, subscription: int, message: Message) -> None:
+        stream = self._streams[subscription]
         number = message.number
-        ahead = 0 if self._expected is None else step(self._expected, number)
+        ahead = 0 if stream.expected is None else step(stream.expected, number)
         if ahead < 0 and not message.is_keep_alive:
-            if number not in self._asked_for:
+            if number not in stream.asked_for:
                 # The numbers have begun anew, or one was made up: nobody can say any more what is missing.
+                self.spoiled = True
                 raise self._session.lost(
-                    "waiting for changes", f"message {number} came where {self._expected} was due; reading anew"
+                    "waiting for changes", f"message {number} came where {stream.expected} was due; reading anew"
                 )
             # Asked for already, and then it came all the same. Acknowledged again, which does no harm.
-            self._durable.append(number)
+            self._durable.append((subscription, number))
             return
-        if ahead > 0:
-            await self._fetch(ahead)
+        if ahead > 0 and not await self._fetch(subscription, stream, ahead):
+            return
         if ahead >= 0:
-            self._expected = number if message.is_keep_alive else following(number)
-        lost, self._lost = self._lost, 0
-        self._in_turn.append(Arrival(message, lost))
+            stream.expected = number if message.is_keep_alive else following(number)
+        self._in_turn.append(stream.arrival(subscription, message))
 
-    async def _fetch(self, ahead: int) -> None:
-        assert self._expected is not None
-        self._lost += max(0, ahead - _MOST_REPUBLISHED)
-        for number in missing(self._expected, ahead, _MOST_REPUBLISHED):
-            self._asked_for.append(number)
-            message = await self._republished(number)
-            if message is None:
-                self._lost += 1
-            else:
-                lost, self._lost = self._lost, 0
-                self._in_turn.append(Arrival(message, lost, republished=True))
+    async def _recover(self, subscription: int, number: int) -> None:
+        """Fetches the next message that a subscription that was taken over still holds."""
+        stream = self._streams[subscription]
+        assert stream.expected is not None
+        # What the server does not name while it names others is not there.
+        stream.misses(step(stream.expected, number))
+        stream.expected = number
+        if await self._fetch_one(subscription, stream, number):
+            stream.expected = following(number)
+        else:
+            self._held.clear()
 
-    async def _republished(self, number: int) -> Message | None:
+    async def _fetch(self, subscription: int, stream: _Stream, ahead: int) -> bool:
+        """Fills a hole; False where the source was lost meanwhile."""
+        assert stream.expected is not None
+        stream.misses(max(0, ahead - _MOST_REPUBLISHED))
+        for number in missing(stream.expected, ahead, _MOST_REPUBLISHED):
+            if not await self._fetch_one(subscription, stream, number):
+                return False
+        return True
+
+    async def _fetch_one(self, subscription: int, stream: _Stream, number: int) -> bool:
+        """Fetches a message that is missing; False where the source was lost meanwhile."""
+        stream.asked_for.append(number)
+        message = await self._republished(subscription, number)
+        if message is not None:
+            self.heard += 1
+            self._in_turn.append(stream.arrival(subscription, message, republished=True))
+        elif self._end is not None:
+            return False
+        else:
+            stream.misses(1)
+        return True
+
+    async def _republished(self, subscription: int, number: int) -> Message | None:
         if self._end is not None:
             return None
         try:
-            return await self._session.republish(self._subscription, number)
+            return await self._session.republish(subscription, number)
         except SourceLost as lost:
             self.end(lost)
             return None

@@ -21,11 +21,9 @@ from adapters.opcua.session import Session
 from adapters.opcua.wire import DAMAGE, U32, Malformed, count, skip_data_value
 from gateway.batch import Flag, Kind, Reading
 
-__all__ = ["Attribute", "as_reading", "attribute", "read", "refusal", "refused_value"]
+__all__ = ["Attribute", "as_reading", "as_readings", "attribute", "read", "refusal", "refused_value"]
 
 _READS_PER_REQUEST: Final = 1_000
-_ONE_ITEM: Final = U32.pack(1) + U32.pack(0)
-"""Head of a notification of one item: their number, and the item's client handle."""
 
 Attribute: TypeAlias = tuple[ua.NodeId, ua.AttributeIds]
 """What to read: an attribute of a node."""
@@ -61,7 +59,7 @@ def refused_value(code: int) -> bytes:
 def attribute(data_value: bytes) -> object:
     """The Python value of an attribute; None where the server gave none, or none that can be understood."""
     decoded = _decoded(data_value)
-    if decoded is None or decoded.Value is None or refusal(data_value):
+    if decoded is None or decoded.Value is None or _refusal(decoded):
         return None
     value: object = decoded.Value.Value
     return value
@@ -70,7 +68,11 @@ def attribute(data_value: bytes) -> object:
 def refusal(data_value: bytes) -> int:
     """The StatusCode with which the server refuses an attribute; 0 where it does not."""
     decoded = _decoded(data_value)
-    if decoded is None or decoded.StatusCode is None or not decoded.StatusCode.is_bad():
+    return 0 if decoded is None else _refusal(decoded)
+
+
+def _refusal(decoded: ua.DataValue) -> int:
+    if decoded.StatusCode is None or not decoded.StatusCode.is_bad():
         return 0
     return int(decoded.StatusCode.value)
 
@@ -92,8 +94,23 @@ def as_reading(data_value: bytes, *, point: int, kind: Kind | None, now_ns: int)
         now_ns: the gateway's time, UTC ns since 1970.
     """
     declared = {} if kind is None else {0: kind}
-    readings = [*decode(_ONE_ITEM + data_value, Items((point,), declared), now_ns=now_ns, lost=set()).batch]
-    return readings[0] if readings else Reading(now_ns, None, point, BAD_NOT_SUPPORTED, flags=Flag.GATEWAY_TIME)
+    return as_readings(data_value, 0, Items((point,), declared), now_ns=now_ns)[0]
+
+
+def as_readings(data_value: bytes, handle: int, items: Items, *, now_ns: int) -> list[Reading]:
+    """A variable's value as the subscription would have it: one reading for each point of its tag.
+
+    Args:
+        data_value: encoded, as `read` gives it.
+        handle: the tag.
+        items: the points of the device.
+        now_ns: the gateway's time, UTC ns since 1970.
+    """
+    body = U32.pack(1) + U32.pack(handle) + data_value
+    readings = [*decode(body, items, now_ns=now_ns, lost=set()).batch]
+    return readings or [
+        Reading(now_ns, None, point, BAD_NOT_SUPPORTED, flags=Flag.GATEWAY_TIME) for point in items.points_of(handle)
+    ]
 
 
 def _data_values(body: bytes) -> list[bytes]:

@@ -12,23 +12,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple
 
-from asyncua import Client, ua
+from asyncua import ua
 from asyncua.client.ua_client import UASocketProtocol, UASocketState
 from asyncua.common.utils import Buffer
 from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
+from adapters.base import NOWHERE, Site
+from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.message import Message, read_message, read_publish_result
-from adapters.opcua.plan import endpoint
+from adapters.opcua.pki.own import Own
+from adapters.opcua.plan import endpoint, security_words
+from adapters.opcua.secure import Upkeep, load_login, notice_cancellation, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
 from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
 
-__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed"]
+__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred"]
 
 CLOSE_S: Final = 1.0
 """Longest time that saying goodbye to a server may take, in seconds."""
@@ -50,10 +55,13 @@ class Limits(NamedTuple):
     Attributes:
         namespaces: its namespace URIs by index; empty where it does not tell.
         items_per_request: most monitored items in one request; 0 where it sets no limit.
+        server: which server this is and since when it runs, as text that is the same only for the same life of the same
+            server; empty where it does not tell.
     """
 
     namespaces: tuple[str, ...]
     items_per_request: int
+    server: str = ""
 
 
 class Subscribed(NamedTuple):
@@ -63,20 +71,42 @@ class Subscribed(NamedTuple):
         id: its number at the server.
         interval_ms: how often the server publishes, in milliseconds.
         sign_of_life_s: longest time between two notifications or keep-alives, in seconds.
+        lifetime_s: how long the server keeps it while nobody asks for its messages, in seconds.
     """
 
     id: int
     interval_ms: float
     sign_of_life_s: float
+    lifetime_s: float
+
+
+class Transferred(NamedTuple):
+    """What came of taking a subscription over from an earlier session.
+
+    Attributes:
+        status: StatusCode; 0 where it is ours now.
+        available: numbers of the messages that were not acknowledged; some servers leave them out.
+    """
+
+    status: int
+    available: tuple[int, ...]
 
 
 class Session:
-    """A session; `open` it, and `close` it whatever happens."""
+    """A session; `open` it, and `close` it whatever happens.
 
-    def __init__(self, settings: OpcuaSettings) -> None:
+    Args:
+        settings: the device, checked.
+        site: where the certificates are, for a device that is secured.
+    """
+
+    def __init__(self, settings: OpcuaSettings, site: Site = NOWHERE) -> None:
         self._settings = settings
+        self._site = site
+        self._own: Own | None = None
+        self._upkeep = Upkeep(site)
         self._who = f"OPC UA device {settings.name!r} at {endpoint(settings)}"
-        self._client = Client(endpoint(settings), timeout=settings.timeout_s, auto_reconnect=False)
+        self._client = SecureClient(endpoint(settings), timeout_s=settings.timeout_s)
         self._client.name = "Tidegate"
         self._client.description = f"Tidegate, device {settings.name}"
         self._client.application_uri = "urn:tidegate:gateway"
@@ -92,38 +122,34 @@ class Session:
             SourceLost: the server cannot be reached or does not let us in.
         """
         client = self._client
-        with self._asking("connecting"):
+        with self._asking("preparing a secured connection"):
+            login = await load_login(self._settings)
+            if self._settings.is_secured:
+                self._own = await secure(client, endpoint(self._settings), self._settings, self._site)
+        with self._opening("connecting"):
             await client.connect_socket()
-            _notice_cancellation()
+            notice_cancellation()
             await client.send_hello()
             await client.open_secure_channel()
-        with self._asking("opening a session"):
+        with self._opening("opening a session"):
             await client.create_session()
             self._opened = True
-            self._refuse_what_cannot_be_encrypted()
-            await client.activate_session(username=self._settings.username, password=self._settings.password)
+            await client.log_in(login)
         self._plan_renewal()
 
-    def _refuse_what_cannot_be_encrypted(self) -> None:
-        """Asyncua fails with a riddle where a password has to be encrypted and the server sent no certificate."""
-        if not self._settings.username:
-            return
-        policy = self._client.server_policy(ua.UserTokenType.UserName)
-        plain = self._client.security_policy.URI
-        if policy.SecurityPolicyUri not in (None, "", plain) and not self._client.security_policy.peer_certificate:
-            raise self.lost(
-                "logging in", "the server wants the password encrypted but sends no certificate to encrypt it with"
-            )
+    async def close(self, *, keep: bool = False) -> None:
+        """Says goodbye where the server listens, and closes the socket in any case. Never raises a failure.
 
-    async def close(self) -> None:
-        """Says goodbye where the server listens, and closes the socket in any case. Never raises a failure."""
+        Args:
+            keep: ask the server to keep the subscriptions, because a later session will take them over.
+        """
         protocol: UASocketProtocol | None = self._client.uaclient.protocol
         if protocol is None:
             return
         try:
             if self._opened and protocol.state is UASocketState.OPEN:
                 async with asyncio.timeout(CLOSE_S):
-                    await self._client.uaclient.close_session(delete_subscriptions=True)
+                    await self._client.uaclient.close_session(delete_subscriptions=not keep)
                     await self._client.uaclient.close_secure_channel()
         except FAILURES as error:
             # A courtesy: a server that does not take it drops the session by its own timeout.
@@ -140,36 +166,93 @@ class Session:
         nodes = [
             ua.NodeId(ua.ObjectIds.Server_NamespaceArray),
             ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
+            ua.NodeId(ua.ObjectIds.Server_ServerArray),
+            ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime),
         ]
         with self._asking("reading its limits"):
-            namespaces, most = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+            namespaces, most, names, start = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
         uris = namespaces.Value.Value if namespaces.Value is not None else None
         number = most.Value.Value if most.Value is not None else None
         return Limits(
             tuple(str(uri) for uri in uris) if isinstance(uris, list) else (),
             number if isinstance(number, int) and number > 0 else 0,
+            _which_server(names, start),
         )
 
-    async def subscribe(self) -> Subscribed:
-        """Creates the subscription, without starting asyncua's publish loop."""
+    async def subscribe(self, interval_ms: float) -> Subscribed | None:
+        """Creates a subscription, without starting asyncua's publish loop.
+
+        Args:
+            interval_ms: how often the server is to send what has changed, in milliseconds.
+
+        Returns:
+            The subscription; None where the server offers none, or no more.
+        """
         settings = self._settings
-        interval_s = settings.publishing_interval_ms / 1000
+        interval_s = interval_ms / 1000
         keep_alives = max(1, round(settings.timeout_s / interval_s))
         request = ua.CreateSubscriptionRequest()
-        request.Parameters.RequestedPublishingInterval = settings.publishing_interval_ms
+        request.Parameters.RequestedPublishingInterval = interval_ms
         request.Parameters.RequestedMaxKeepAliveCount = keep_alives
         # At least three times the keep-alives, says the standard (OPC 10000-4, 5.14.2.2).
-        request.Parameters.RequestedLifetimeCount = max(3 * keep_alives, round(_SESSION_TIMEOUT_MS / 1000 / interval_s))
+        lifetimes = max(3 * keep_alives, math.ceil(settings.subscription_lifetime_s / interval_s))
+        request.Parameters.RequestedLifetimeCount = lifetimes
         request.Parameters.MaxNotificationsPerPublish = _MOST_NOTIFICATIONS
         with self._asking("subscribing"):
-            body = await self._send(request)
-            response = struct_from_binary(ua.CreateSubscriptionResponse, body)
-            response.ResponseHeader.ServiceResult.check()
+            try:
+                body = await self._send(request)
+                response = struct_from_binary(ua.CreateSubscriptionResponse, body)
+                response.ResponseHeader.ServiceResult.check()
+            except (ua.uaerrors.BadServiceUnsupported, ua.uaerrors.BadTooManySubscriptions):
+                return None
         granted = response.Parameters
         interval_ms = float(granted.RevisedPublishingInterval)
         return Subscribed(
-            int(granted.SubscriptionId), interval_ms, interval_ms / 1000 * max(1, int(granted.RevisedMaxKeepAliveCount))
+            int(granted.SubscriptionId),
+            interval_ms,
+            sign_of_life_s=interval_ms / 1000 * max(1, int(granted.RevisedMaxKeepAliveCount)),
+            lifetime_s=interval_ms / 1000 * int(granted.RevisedLifetimeCount),
         )
+
+    async def transfer(self, subscriptions: Sequence[int]) -> list[Transferred]:
+        """Takes over subscriptions of an earlier session, and what they have gathered since (OPC 10000-4, 5.14.7).
+
+        Returns:
+            What came of each; nothing where the server does not offer the service.
+        """
+        request = ua.TransferSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = list(subscriptions)
+        request.Parameters.SendInitialValues = False
+        with self._asking("taking over its subscriptions"):
+            try:
+                body = await self._send(request)
+                response = struct_from_binary(ua.TransferSubscriptionsResponse, body)
+                response.ResponseHeader.ServiceResult.check()
+            except ua.UaStatusCodeError as error:
+                if error.code == ua.StatusCodes.BadTimeout:
+                    raise
+                return []
+            results = response.Parameters.Results
+            if len(results) != len(subscriptions):
+                raise ua.UaError(f"{len(results)} results for {len(subscriptions)} subscriptions")
+        return [
+            Transferred(
+                int(result.StatusCode.value) if result.StatusCode.is_bad() else 0,
+                tuple(map(int, result.AvailableSequenceNumbers or ())),
+            )
+            for result in results
+        ]
+
+    async def unsubscribe(self, subscriptions: Sequence[int]) -> None:
+        """Deletes subscriptions of this session. One that is not there any more is as good as deleted."""
+        request = ua.DeleteSubscriptionsRequest()
+        request.Parameters.SubscriptionIds = list(subscriptions)
+        with self._asking("deleting its subscriptions"):
+            try:
+                _check_header(await self._send(request))
+            except ua.UaStatusCodeError as error:
+                if error.code == ua.StatusCodes.BadTimeout:
+                    raise
 
     async def create_items(
         self, subscription: int, items: Sequence[ua.MonitoredItemCreateRequest]
@@ -179,6 +262,8 @@ class Session:
         parameters.SubscriptionId = subscription
         parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         parameters.ItemsToCreate = list(items)
+        if len(items) > 1 and not self._client.takes(parameters):
+            return None
         with self._asking(f"subscribing to {many(len(items), 'tag')}"):
             try:
                 results: list[ua.MonitoredItemCreateResult] = await self._client.uaclient.create_monitored_items(
@@ -196,20 +281,19 @@ class Session:
                 raise ua.UaError(f"{len(results)} results for {len(items)} items")
             return results
 
-    async def publish(self, subscription: int, acknowledged: Sequence[int]) -> Message | None:
-        """Sends a PublishRequest and waits, as long as it takes, for a message.
+    async def publish(self, acknowledged: Sequence[tuple[int, int]]) -> tuple[int, Message] | None:
+        """Sends a PublishRequest and waits, as long as it takes, for a message of any subscription.
 
         Args:
-            subscription: the subscription's id.
-            acknowledged: sequence numbers of messages that are durable.
+            acknowledged: messages that are durable, as (subscription, sequence number).
 
         Returns:
-            The message, or None where the server gave the request back unused; then `acknowledged` may not have been
-            heard.
+            Subscription and message, or None where the server gave the request back unused; then `acknowledged` may not
+            have been heard.
         """
         request = ua.PublishRequest()
         request.Parameters.SubscriptionAcknowledgements = [
-            ua.SubscriptionAcknowledgement(subscription, number) for number in acknowledged
+            ua.SubscriptionAcknowledgement(subscription, number) for subscription, number in acknowledged
         ]
         with self._asking("waiting for changes"):
             try:
@@ -219,10 +303,7 @@ class Session:
                 if error.code in _RESEND:
                     return None
                 raise
-            source, message = read_publish_result(bytes(body))
-            if source != subscription:
-                raise ua.UaError(f"a message of subscription {source}, which is not ours")
-            return message
+            return read_publish_result(bytes(body))
 
     async def republish(self, subscription: int, number: int) -> Message | None:
         """Asks for a message again: the message, or None where the server has it no more."""
@@ -241,6 +322,8 @@ class Session:
 
     async def stay_alive(self) -> None:
         """Asks the server for its state, so that it keeps the session, and renews the secure channel when due."""
+        if self._own is not None:
+            await self._upkeep.look()
         with self._asking("asking for a sign of life"):
             await self._client.uaclient.read_attributes(
                 [ua.NodeId(ua.ObjectIds.Server_ServerStatus_State)], ua.AttributeIds.Value
@@ -256,9 +339,17 @@ class Session:
         Raises:
             one of `failures.FAILURES`: the caller knows what was tried, and whether the session is lost by it.
         """
+        if not self._client.takes(request):
+            raise ua.uaerrors.BadRequestTooLarge
         body = await self._send(request)
         _check_header(body)
         return bytes(body)
+
+    @property
+    def security(self) -> str:
+        """How the channel is secured, in words."""
+        offer = self._client.offer
+        return security_words(None, "") if offer is None else security_words(offer.policy, offer.mode)
 
     @property
     def connected(self) -> bool:
@@ -291,6 +382,13 @@ class Session:
         return await protocol.send_request(request, timeout_s)
 
     @contextmanager
+    def _opening(self, doing: str) -> Iterator[None]:
+        try:
+            yield
+        except FAILURES as error:
+            raise self.lost(doing, why_not_opened(error, self._own)) from error
+
+    @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:
         try:
             yield
@@ -298,14 +396,16 @@ class Session:
             raise self.lost(doing, explain(error)) from error
 
 
+def _which_server(names: ua.DataValue, start: ua.DataValue) -> str:
+    """The server's ApplicationUri, which stands first in its server array, and its start: ids end with its life."""
+    uris = names.Value.Value if names.Value is not None else None
+    since = start.Value.Value if start.Value is not None else None
+    if not since:
+        return ""
+    return f"{uris[0] if isinstance(uris, list) and uris else ''} since {since}"
+
+
 def _check_header(body: Buffer) -> None:
     """Reads a response's type and header, and leaves the buffer behind them."""
     nodeid_from_binary(body)
     struct_from_binary(ua.ResponseHeader, body).ServiceResult.check()
-
-
-def _notice_cancellation() -> None:
-    """Python 3.11's `asyncio.wait_for`, under asyncua's connecting, can swallow a cancellation that comes late."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError

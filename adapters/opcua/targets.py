@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from asyncua import ua
 
-__all__ = ["OBJECTS", "Target", "targets"]
+__all__ = ["OBJECTS", "Target", "here", "targets"]
 
 OBJECTS: Final = ua.NodeId(ua.ObjectIds.ObjectsFolder)
 
@@ -62,13 +62,13 @@ def targets(references: Iterable[ua.ReferenceDescription], namespaces: Sequence[
     """
     seen: set[str] = set()
     for reference in references:
-        node = _here(reference.NodeId, namespaces)
+        node = here(reference.NodeId, namespaces)
         if node is not None and (text := node.to_string()) not in seen:
             seen.add(text)
             yield _target(reference, node, text)
 
 
-def _here(node: ua.NodeId, namespaces: Sequence[str]) -> ua.NodeId | None:
+def here(node: ua.NodeId, namespaces: Sequence[str]) -> ua.NodeId | None:
     """The plain node id behind an expanded one (OPC 10000-6, 5.2.2.10)."""
     if getattr(node, "ServerIndex", 0):
         return None

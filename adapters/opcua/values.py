@@ -7,9 +7,14 @@
     String XmlElement LocalizedText Guid       STR
     DateTime                                   STR    ISO 8601, UTC, seven digits: 2026-01-31T07:00:00.1234567Z
     ByteString                                 BYTES
+    NodeId ExpandedNodeId                      STR    ns=2;s=Press, as a configuration writes it
+    QualifiedName                              STR    2:Press
+    DiagnosticInfo                             STR    JSON
+    DataValue                                  what is in it, where its own status is not bad
 
-Node ids, qualified names, structures and arrays are no readings: `read_scalar` steps over them and says so. A null
-variant is no value either. Null and empty strings are one and the same (OPC 10000-6, 5.2.2.4).
+Structures and arrays are no readings by themselves: `read_scalar` steps over them and says so; `spread` takes them
+apart for tags that ask for their elements or fields. A null variant is no value either. Null and empty strings are one
+and the same (OPC 10000-6, 5.2.2.4).
 """
 
 from __future__ import annotations
@@ -17,12 +22,19 @@ from __future__ import annotations
 import struct
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, TypeAlias
-from uuid import UUID
 
-from adapters.opcua.wire import FIXED_BYTES, skip_localized_text, skip_variant, span
+from adapters.opcua.texts import diagnostics, node_text, qualified_name, read_guid, read_node
+from adapters.opcua.wire import (
+    FIXED_BYTES,
+    skip_data_value,
+    skip_diagnostic_info,
+    skip_localized_text,
+    skip_variant,
+    span,
+)
 from gateway.batch import Kind
 
-__all__ = ["FIXED", "TICKS_1970", "Fixed", "Scalar", "fit", "iso_time", "read_scalar"]
+__all__ = ["COLUMN_CODES", "FIXED", "TICKS_1970", "Fixed", "Scalar", "fit", "iso_time", "read_plain", "read_scalar"]
 
 Scalar: TypeAlias = bool | int | float | bytes
 """A value as it is stored: text is already UTF-8."""
@@ -60,7 +72,12 @@ FIXED: Final = {
 }
 """By a Variant's encoding byte, which for a scalar is the type id."""
 
+COLUMN_CODES: Final = {Kind.BOOL: "Q", Kind.I64: "q", Kind.U64: "Q", Kind.F64: "d"}
+"""Codes of the `array` that makes a column of values into the eight bytes of their records."""
+
 _STRING, _DATE_TIME, _GUID, _BYTE_STRING, _XML_ELEMENT, _LOCALIZED_TEXT = 12, 13, 14, 15, 16, 21
+_NODE_ID, _EXPANDED_NODE_ID, _QUALIFIED_NAME, _DATA_VALUE, _DIAGNOSTIC_INFO = 17, 18, 20, 23, 25
+_BAD: Final = 0x80000000
 
 
 def read_scalar(body: bytes, at: int) -> tuple[Kind | None, Scalar | None, int]:
@@ -75,28 +92,72 @@ def read_scalar(body: bytes, at: int) -> tuple[Kind | None, Scalar | None, int]:
     """
     encoding = body[at]
     fixed = FIXED.get(encoding)
-    at += 1
     if fixed is not None:
+        at += 1
         return fixed.kind, fixed.reader.unpack_from(body, at)[0], at + fixed.reader.size
     if encoding == 0:
-        return None, None, at
-    if encoding in (_STRING, _XML_ELEMENT):
+        return None, None, at + 1
+    if encoding in _PLAIN:
+        return read_plain(body, at + 1, encoding)
+    return Kind.BYTES, None, skip_variant(body, at)
+
+
+def read_plain(body: bytes, at: int, type_id: int) -> tuple[Kind | None, Scalar | None, int]:
+    """Reads a value of a built-in type, without a Variant around it; the result is that of `read_scalar`.
+
+    Args:
+        body: the message.
+        at: where the value stands.
+        type_id: one of `FIXED`, or of the other types that are readings.
+
+    Raises:
+        KeyError: the type is no reading.
+        one of `wire.DAMAGE`: the body does not keep the encoding.
+    """
+    fixed = FIXED.get(type_id)
+    if fixed is not None:
+        return fixed.kind, fixed.reader.unpack_from(body, at)[0], at + fixed.reader.size
+    if type_id in (_STRING, _XML_ELEMENT):
         text, at = span(body, at)
         return Kind.STR, _utf8(text), at
-    if encoding == _LOCALIZED_TEXT:
+    if type_id == _LOCALIZED_TEXT:
         end = skip_localized_text(body, at)
         return Kind.STR, _utf8(_text_of(body, at)), end
-    if encoding == _BYTE_STRING:
+    if type_id == _BYTE_STRING:
         content, at = span(body, at)
         return Kind.BYTES, content, at
-    if encoding == _DATE_TIME:
+    if type_id == _DATE_TIME:
         ticks = struct.unpack_from("<q", body, at)[0]
         return Kind.STR, iso_time(ticks).encode(), at + FIXED_BYTES[_DATE_TIME]
-    if encoding == _GUID:
-        first, second, third, rest = struct.unpack_from("<IHH8s", body, at)
-        guid = UUID(bytes=struct.pack(">IHH", first, second, third) + rest)
-        return Kind.STR, str(guid).encode(), at + FIXED_BYTES[_GUID]
-    return Kind.BYTES, None, skip_variant(body, at - 1)
+    if type_id == _GUID:
+        return Kind.STR, str(read_guid(body, at)).encode(), at + FIXED_BYTES[_GUID]
+    if type_id in (_NODE_ID, _EXPANDED_NODE_ID):
+        node, at = read_node(body, at)
+        return Kind.STR, node_text(node).encode(errors="replace"), at
+    if type_id == _QUALIFIED_NAME:
+        name, at = qualified_name(body, at)
+        return Kind.STR, _utf8(name), at
+    if type_id == _DIAGNOSTIC_INFO:
+        end = skip_diagnostic_info(body, at)
+        return Kind.STR, diagnostics(body, at).encode(errors="replace"), end
+    if type_id == _DATA_VALUE:
+        return _of_data_value(body, at)
+    raise KeyError(type_id)
+
+
+_PLAIN: Final = frozenset({12, 13, 14, 15, 16, 17, 18, 20, 21, 23, 25})
+"""Types besides `FIXED` that `read_plain` takes."""
+
+
+def _of_data_value(body: bytes, at: int) -> tuple[Kind | None, Scalar | None, int]:
+    end = skip_data_value(body, at)  # bounds the nesting below
+    mask = body[at]
+    if not mask & 0x01:
+        return None, None, end
+    kind, value, behind = read_scalar(body, at + 1)
+    if mask & 0x02 and struct.unpack_from("<I", body, behind)[0] & _BAD:
+        return None, None, end
+    return kind, value, end
 
 
 def _text_of(body: bytes, at: int) -> bytes:

@@ -23,6 +23,7 @@ __all__ = [
     "count",
     "extension_object",
     "skip_data_value",
+    "skip_diagnostic_info",
     "skip_localized_text",
     "skip_variant",
     "span",
@@ -153,7 +154,8 @@ def skip_data_value(body: bytes, at: int, depth: int = 0) -> int:
     return _within(body, at)
 
 
-def _skip_diagnostic_info(body: bytes, at: int, depth: int) -> int:
+def skip_diagnostic_info(body: bytes, at: int, depth: int = 0) -> int:
+    """Steps over a DiagnosticInfo (5.2.2.12)."""
     if depth > _DEEPEST:
         raise Malformed("diagnostics nested too deeply")
     mask = body[at]
@@ -166,7 +168,7 @@ def _skip_diagnostic_info(body: bytes, at: int, depth: int) -> int:
     if mask & 0x20:
         at += 4
     if mask & 0x40:
-        at = _skip_diagnostic_info(body, at, depth + 1)
+        at = skip_diagnostic_info(body, at, depth + 1)
     return _within(body, at)
 
 
@@ -189,7 +191,7 @@ def _skip_scalar(body: bytes, at: int, type_id: int, depth: int) -> int:
     if type_id == 24:
         return skip_variant(body, at, depth + 1)
     if type_id == 25:
-        return _skip_diagnostic_info(body, at, depth)
+        return skip_diagnostic_info(body, at, depth)
     raise Malformed(f"a value of unknown type {type_id}")
 
 

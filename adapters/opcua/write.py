@@ -13,7 +13,7 @@ answer was no, since a key switch may allow it later.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from asyncua import ua
@@ -22,12 +22,12 @@ from adapters.opcua.browse import SUBTYPE, browse
 from adapters.opcua.coerce import TYPE_NAMES, Fitting, coerce
 from adapters.opcua.decode import Items
 from adapters.opcua.failures import FAILURES, explain, status_name
-from adapters.opcua.items import node_id
-from adapters.opcua.nodes import NodeAddress
+from adapters.opcua.places import Places
 from adapters.opcua.read import as_reading, attribute, read, refusal
 from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.targets import targets
+from adapters.opcua.types import ABSTRACT, ENUMERATION, INT32, LAST_BUILT_IN
 from adapters.opcua.variables import may_be_written
 from adapters.opcua.wire import ARRAY, DAMAGE, U32, Malformed, count
 from gateway.batch import Reading, Value
@@ -43,12 +43,7 @@ _ATTRIBUTES: Final = (
     ua.AttributeIds.Value,
 )
 _TYPE_BITS: Final = 0x3F
-_LAST_BUILT_IN: Final = 25
-_ENUMERATION: Final = 29
-_INT32: Final = 6
 _LOCALIZED_TEXT: Final = 21
-_ABSTRACT: Final = frozenset({0, 24, 26, 27, 28})
-"""None at all, BaseDataType, Number, Integer, UInteger: the value there now says which type the variable has."""
 _MOST_SUPERTYPES: Final = 16
 _BAD: Final = 0x80000000
 _UNKNOWN: Final = "whether it was written is not known: read the tag before writing again"
@@ -67,7 +62,7 @@ class TagWriter:
     Args:
         session: where to write.
         settings: the device; its tags are known by name.
-        nodes: where each tag is, in the order of the settings.
+        places: where each tag is, by its place in the settings.
         items: their points and declared kinds, for what is read back.
         now_ns: UTC nanoseconds since 1970.
     """
@@ -76,16 +71,17 @@ class TagWriter:
         self,
         session: Session,
         settings: OpcuaSettings,
-        nodes: Sequence[NodeAddress],
+        places: Places,
         items: Items,
         now_ns: Callable[[], int],
     ) -> None:
         self._session = session
-        self._nodes = nodes
+        self._places = places
         self._items = items
         self._now_ns = now_ns
-        self._handles = {tag.name: handle for handle, tag in enumerate(settings.tags)}
-        self._places: dict[int, _Place] = {}
+        self._handles = {tag.name: handle for handle, tag in enumerate(settings.tags) if tag.is_single}
+        self._parts = {name for tag in settings.tags if not tag.is_single for name in tag.point_names}
+        self._targets: dict[int, _Place] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def write(self, tag: str, value: Value) -> Reading:
@@ -102,12 +98,17 @@ class TagWriter:
         """
         doing = f"writing tag {tag!r}"
         handle = self._handles.get(tag)
+        if tag in self._parts:
+            # Servers that do not know ranges of an array would take the element for the whole of it.
+            raise self._session.refused(
+                doing, "it is a part of an array or a structure, which cannot be written; nothing was written"
+            )
         if handle is None:
             raise self._session.refused(doing, "the device has no such tag; nothing was written")
         async with self._one_at_a_time:
-            place = self._places.get(handle)
+            place = self._targets.get(handle)
             if place is None:
-                place = self._places[handle] = await self._find(handle, doing)
+                place = self._targets[handle] = await self._find(handle, doing)
             try:
                 fitting = coerce(value, place.type_id)
             except ValueError as error:
@@ -142,14 +143,8 @@ class TagWriter:
         return _Place(node, type_id)
 
     async def _node(self, handle: int, doing: str) -> ua.NodeId:
-        address = self._nodes[handle]
-        namespaces = () if address.uri is None else (await self._session.limits()).namespaces
-        node = node_id(address, namespaces)
-        if node is None:
-            raise self._session.refused(
-                doing, f"the server does not know the namespace {address.uri}; nothing was written"
-            )
-        return node
+        namespaces = (await self._session.limits()).namespaces
+        return await self._places.one(handle, namespaces, doing=doing, advice="nothing was written")
 
     async def _type_id(self, data_type: object, of_value: int, doing: str) -> int:
         """The built-in type behind a data type, which may be an alias, an enumeration or abstract.
@@ -163,11 +158,11 @@ class TagWriter:
             if not isinstance(data_type, ua.NodeId):
                 break
             if data_type.NamespaceIndex == 0 and isinstance(data_type.Identifier, int):
-                if data_type.Identifier in _ABSTRACT:
-                    break
-                if data_type.Identifier == _ENUMERATION:
-                    return _INT32
-                if data_type.Identifier <= _LAST_BUILT_IN:
+                if data_type.Identifier in ABSTRACT:
+                    break  # the value there now says which type the variable has
+                if data_type.Identifier == ENUMERATION:
+                    return INT32
+                if data_type.Identifier <= LAST_BUILT_IN:
                     return int(data_type.Identifier)
             (above,) = await browse(self._session, [data_type], doing=doing, most=1, types=SUBTYPE, inverse=True)
             data_type = next((target.node for target in targets(above.references, ())), None)
@@ -187,7 +182,7 @@ class TagWriter:
             raise session.refused(doing, explain(error) + ("" if _is_an_answer(error) else f"; {_UNKNOWN}")) from error
         if code & _BAD:
             # What was found out may be what has changed meanwhile.
-            self._places.clear()
+            self._targets.clear()
             raise session.refused(doing, explain(ua.UaStatusCodeError(code)))
 
     async def _read_back(self, handle: int, place: _Place, doing: str) -> Reading:

@@ -17,6 +17,7 @@ from asyncua.server.server import Server
 
 from adapters.plant.catalogue import LOAD_NODE, NAMESPACE, NODES, NodeType, load_node
 from adapters.plant.signals import PlantState
+from adapters.plant.subscriptions import use_kept_subscriptions
 
 __all__ = ["OpcUaServer"]
 
@@ -67,6 +68,7 @@ class OpcUaServer:
         """
         server = Server()
         await server.init()
+        use_kept_subscriptions(server)
         server.set_server_name("Tidegate plant")
         server.set_endpoint(f"opc.tcp://{self._host}:{self._port}/plant")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])

@@ -35,6 +35,7 @@ __all__ = [
     "ModuleRef",
     "Name",
     "OfflineSettings",
+    "PkiSettings",
     "PlantPath",
     "PolicySettings",
     "Port",
@@ -261,6 +262,15 @@ class WasmSettings(Section, frozen=True):
     )
 
 
+class PkiSettings(Section, frozen=True):
+    """Certificates: this gateway's own, and those of the devices that it trusts."""
+
+    folder: Annotated[
+        LocalPath | None,
+        Meta(description="Folder with own, trusted, rejected, issuers and crl. Default: pki beside the database."),
+    ] = None
+
+
 class PolicySettings(Section, frozen=True):
     """Who may do what. Whatever is not allowed here is denied."""
 
@@ -354,6 +364,13 @@ class DeviceSettings(Section, frozen=True):
     kind: Annotated[
         str, Meta(min_length=1, max_length=64, description="What the policy knows this device as: input.device.type.")
     ] = "sensor"
+    tags_file: Annotated[
+        LocalPath | None,
+        Meta(
+            description="A CSV file of more tags. Its first line names the columns, which are the keys of a tag; they "
+            "are read behind those in tags."
+        ),
+    ] = None
 
 
 class Config(Section, frozen=True):
@@ -364,6 +381,7 @@ class Config(Section, frozen=True):
     offline: OfflineSettings = field(default_factory=OfflineSettings)
     uplink: UplinkSettings | None = None
     wasm: WasmSettings = field(default_factory=WasmSettings)
+    pki: PkiSettings = field(default_factory=PkiSettings)
     policy: PolicySettings = field(default_factory=PolicySettings)
     commands: CommandSettings = field(default_factory=CommandSettings)
     control: ControlSettings = field(default_factory=ControlSettings)
@@ -385,6 +403,11 @@ class Config(Section, frozen=True):
     def wasm_cache_dir(self) -> Path:
         """The folder of compiled modules: as configured, else beside the database."""
         return Path(self.wasm.cache_dir or Path(self.database.path).with_name("wasm-cache"))
+
+    @property
+    def pki_dir(self) -> Path:
+        """The folder of certificates: as configured, else beside the database."""
+        return Path(self.pki.folder or Path(self.database.path).with_name("pki"))
 
     def point_path(self, device: DeviceSettings, tag: str) -> str:
         """The path of a point: plant path, device, tag.

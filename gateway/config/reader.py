@@ -25,6 +25,7 @@ from gateway.config.interpolation import interpolate
 from gateway.config.models import Config, DeviceSettings, FilterSettings
 from gateway.config.rules import config_problems, duplicate_names
 from gateway.config.source import read_tree
+from gateway.config.tagsfile import TagsFile, with_tags_files
 from gateway.config.validate import Walk
 from gateway.errors import ConfigError, Problem
 
@@ -33,6 +34,7 @@ __all__ = ["Draft", "read_config", "read_draft"]
 _Model = TypeVar("_Model", bound=msgspec.Struct)
 
 _SECTIONS = Config.__struct_fields__
+_DEVICE = re.compile(r"devices\[(\d+)\]")
 _PLACE = re.compile(r" - at `\$\.?(?P<below>.*)`$")
 
 
@@ -47,6 +49,7 @@ class Draft:
         config: the whole, when nothing was found.
         devices: the devices that are right, by their index in the file, whatever is wrong elsewhere.
         filters: the filters that are right, by their index in the file.
+        tags_files: where the tags stand that came from a file of their own, by the device's index.
     """
 
     source: str
@@ -56,6 +59,7 @@ class Draft:
     config: Config | None
     devices: Mapping[int, DeviceSettings]
     filters: Mapping[int, FilterSettings]
+    tags_files: Mapping[int, TagsFile] = field(default_factory=dict)
 
     def settle(self, more: Sequence[Problem] = ()) -> Config:
         """The configuration, when nothing is wrong with it.
@@ -68,8 +72,14 @@ class Draft:
         """
         problems = sorted((*self.problems, *more), key=lambda problem: keypath.sort_key(_SECTIONS, problem.where))
         if problems or self.config is None:
-            raise ConfigError(self.source, [keypath.named(self.tree, problem) for problem in problems])
+            raise ConfigError(self.source, [keypath.named(self.tree, self._located(problem)) for problem in problems])
         return self.config
+
+    def _located(self, problem: Problem) -> Problem:
+        """The problem by file and line where it is about a tag that came from a file."""
+        match = _DEVICE.match(problem.where)
+        file = self.tags_files.get(int(match[1])) if match else None
+        return problem if match is None or file is None else file.told(match[0], problem)
 
 
 def read_config(
@@ -110,7 +120,9 @@ def read_draft(
     problems: list[Problem] = []
     tree = interpolate(read_tree(path, text), env, problems)
     assert isinstance(tree, dict)
-    walk = Walk(models=models, base=path.absolute().parent, problems=problems)
+    base = path.absolute().parent
+    tags_files = with_tags_files(tree, models=models, base=base, problems=problems)
+    walk = Walk(models=models, base=base, problems=problems)
     final = walk.section(Config, tree)
     wrong = {match[0] for problem in problems if (match := re.match(r"\w+\[\d+\]", problem.where))}
     devices: dict[int, DeviceSettings] = {}
@@ -131,7 +143,7 @@ def read_draft(
     if config is not None:
         config = msgspec.structs.replace(config, devices=[*devices.values()], filters=[*filters.values()])
         problems += config_problems(config)
-    return Draft(str(path), tree, problems, config, devices, filters)
+    return Draft(str(path), tree, problems, config, devices, filters, tags_files)
 
 
 def _right(final: Mapping[str, Any], section: str, wrong: set[str]) -> list[tuple[int, dict[str, Any]]]:

@@ -12,14 +12,14 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from gateway.config import keypath
-from gateway.config.models import Config, TlsSettings, UplinkSettings
+from gateway.config.models import Config, UplinkSettings
 from gateway.config.words import found
 from gateway.errors import Problem
 
-__all__ = ["MAX_SOCKET_PATH_BYTES", "config_problems", "duplicate_names"]
+__all__ = ["MAX_SOCKET_PATH_BYTES", "TlsFiles", "config_problems", "duplicate_names", "tls_problems"]
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Linux's sockaddr_un holds 108 bytes, with the closing zero."""
@@ -97,22 +97,44 @@ def _uplink_problems(uplink: UplinkSettings) -> list[Problem]:
         # MQTT 3.1.1, [MQTT-3.1.2-22]: without a user name there can be no password.
         problems.append(Problem("uplink.username", "this key is missing; MQTT 3.1.1 knows no password without it"))
     if uplink.tls is not None:
-        problems += _tls_problems(uplink.tls)
+        problems += tls_problems(uplink.tls, "uplink.tls")
     return problems
 
 
-def _tls_problems(tls: TlsSettings) -> list[Problem]:
+class TlsFiles(Protocol):
+    """A section that names certificates."""
+
+    @property
+    def ca_file(self) -> str | None:
+        """Trusted roots."""
+
+    @property
+    def cert_file(self) -> str | None:
+        """The gateway's own certificate."""
+
+    @property
+    def key_file(self) -> str | None:
+        """The key of the gateway's own certificate."""
+
+
+def tls_problems(tls: TlsFiles, where: str) -> list[Problem]:
+    """What is wrong with the files of a TLS section.
+
+    Args:
+        tls: the section.
+        where: its key path.
+    """
     problems = []
     for key, partner in (("cert_file", "key_file"), ("key_file", "cert_file")):
         if getattr(tls, key) is not None and getattr(tls, partner) is None:
-            problems.append(Problem(f"uplink.tls.{partner}", f"this key is missing; it goes with {key}"))
+            problems.append(Problem(f"{where}.{partner}", f"this key is missing; it goes with {key}"))
     for key in ("ca_file", "cert_file", "key_file"):
         name = getattr(tls, key)
         if name is not None and not (Path(name).is_file() and os.access(name, os.R_OK)):
-            problems.append(Problem(f"uplink.tls.{key}", f"{name} is no file that this user can read"))
+            problems.append(Problem(f"{where}.{key}", f"{name} is no file that this user can read"))
     if not problems and (tls.ca_file or tls.cert_file):
         # Here, so that a configuration without certificates need not load OpenSSL.
         from gateway.config.certificates import certificate_problems
 
-        problems += certificate_problems(tls)
+        problems += certificate_problems(tls.ca_file, tls.cert_file, tls.key_file, where=where)
     return problems

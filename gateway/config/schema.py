@@ -32,7 +32,7 @@ def schema(models: Mapping[str, type[DeviceSettings]]) -> dict[str, Any]:
     (root, *devices), parts = msgspec.json.schema_components(
         [Config, *(models[name] for name in names)], ref_template=_REF
     )
-    parts = {name: _or_variable_below(_with_secret_files(part)) for name, part in parts.items()}
+    parts = {name: _or_variable_below(_with_tags_file(_with_secret_files(part))) for name, part in parts.items()}
     for name, ref in zip(names, devices, strict=True):
         device = parts[ref["$ref"].rpartition("/")[2]]
         device["properties"]["type"] = {"description": "The device's protocol.", "const": name}
@@ -68,6 +68,19 @@ def _with_secret_files(part: dict[str, Any]) -> dict[str, Any]:
         if key in part.get("required", []):
             rules.append({"anyOf": [{"required": [key]}, {"required": [by_file]}]})
     return {**part, "properties": properties, "required": required, "allOf": rules}
+
+
+def _with_tags_file(part: dict[str, Any]) -> dict[str, Any]:
+    """A device whose tags have to be given may give them as a file."""
+    required = part.get("required", [])
+    if "tags_file" not in part.get("properties", {}) or "tags" not in required:
+        return part
+    either = {"anyOf": [{"required": ["tags"]}, {"required": ["tags_file"]}]}
+    return {
+        **part,
+        "required": [key for key in required if key != "tags"],
+        "allOf": [*part.get("allOf", []), either],
+    }
 
 
 def _or_variable_below(part: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import NODEFAULT, inspect
 
@@ -44,44 +44,45 @@ class Walk:
 
     def section(self, model: type, raw: Mapping[str, Any], where: str = "") -> dict[str, Any]:
         """The section in its final form; complete and right where no problem was added."""
-        info = _described(model)
-        names = [field.encode_name for field in info.fields]
-        filled = with_secrets(raw, names, where=where, base=self._base, problems=self._problems)
-        known = [*names, *(file_key(name) for name in names if is_secret(name))]
+        shape = _described(model)
+        names = shape.names
+        filled: Mapping[str, Any] = raw
+        if shape.has_secrets:
+            filled = with_secrets(raw, names, where=where, base=self._base, problems=self._problems)
         for name in filled:
             if name not in names:
+                known = [*names, *(file_key(name) for name in names if is_secret(name))]
                 hint = did_you_mean(name, known) or f"; this section has {alternatives(sorted(known), word='and')}"
                 self._tell(keypath.key(where, name), f"this key is unknown{hint}")
         final: dict[str, Any] = {}
-        for field in info.fields:
-            name, place = field.encode_name, keypath.key(where, field.encode_name)
+        for key in shape.keys:
+            field, name = key.field, key.name
             if name in filled:
-                final[name] = self._field(field, filled[name], place)
+                place = keypath.key(where, name)
+                value = self._value(field.type, filled[name], place, secret=key.is_secret)
+                final[name] = self._located(key, value) if key.mark else value
             elif field.required:
-                self._tell(place, f"this key is missing, expected {expected(field.type)}{_description(field.type)}")
-            else:
-                self._default(field, place, final)
+                what = f"this key is missing, expected {expected(field.type)}{_description(field.type)}"
+                self._tell(keypath.key(where, name), what)
+            elif key.has_made_default:
+                self._default(key, keypath.key(where, name), final)
         return final
 
-    def _field(self, field: inspect.Field, raw: object, where: str) -> object:
-        value = self._value(field.type, raw, where, secret=is_secret(field.encode_name))
-        return self._located(field, value)
-
-    def _default(self, field: inspect.Field, where: str, final: dict[str, Any]) -> None:
+    def _default(self, key: _Key, where: str, final: dict[str, Any]) -> None:
         """Fills in what a default holds that depends on the file's folder."""
+        field = key.field
         if isinstance(field.default_factory, type) and isinstance(field.type, inspect.StructType):
-            final[field.encode_name] = self.section(field.type.cls, {}, where)
+            final[key.name] = self.section(field.type.cls, {}, where)
         elif field.default is not NODEFAULT and field.default is not None:
-            value = self._located(field, field.default)
+            value = self._located(key, field.default)
             if value is not field.default:
-                final[field.encode_name] = value
+                final[key.name] = value
 
-    def _located(self, field: inspect.Field, value: object) -> object:
+    def _located(self, key: _Key, value: object) -> object:
         """The value, made absolute where the key is a path on this machine."""
         if not isinstance(value, str) or not value:
             return value
-        mark = _path_mark(field.type) or ("file" if field.encode_name.endswith(("_file", "_dir")) else None)
-        if mark == "file" or (mark == "module" and ("/" in value or value.endswith(".wasm"))):
+        if key.mark == "file" or (key.mark == "module" and ("/" in value or value.endswith(".wasm"))):
             # Not resolve(): a link on the way, as in a mounted ConfigMap, is to stay one.
             return os.path.abspath(self._base / value)  # noqa: PTH100
         return value
@@ -163,12 +164,47 @@ class Walk:
         self._problems.append(Problem(where, what))
 
 
+class _Key(NamedTuple):
+    """One key of a model, and what is asked of it for each section; found out once, for a file may have 100,000 tags.
+
+    Attributes:
+        field: as msgspec describes it.
+        name: as it stands in the file.
+        is_secret: whether its value is never shown.
+        mark: which kind of path on this machine it is, where it is one.
+        has_made_default: whether its default depends on the file's folder.
+    """
+
+    field: inspect.Field
+    name: str
+    is_secret: bool
+    mark: str | None
+    has_made_default: bool
+
+
+class _Shape(NamedTuple):
+    """A model's keys, their names, and whether any of them is a secret."""
+
+    keys: tuple[_Key, ...]
+    names: tuple[str, ...]
+    has_secrets: bool
+
+
 @cache
-def _described(model: type) -> inspect.StructType:
-    """How msgspec describes a model; that takes longer to make than one section takes to check."""
+def _described(model: type) -> _Shape:
+    """The shape of a model; that takes longer to make than one section takes to check."""
     info = inspect.type_info(model)
     assert isinstance(info, inspect.StructType)
-    return info
+    keys = tuple(_key(field) for field in info.fields)
+    return _Shape(keys, tuple(key.name for key in keys), any(key.is_secret for key in keys))
+
+
+def _key(field: inspect.Field) -> _Key:
+    name = field.encode_name
+    mark = _path_mark(field.type) or ("file" if name.endswith(("_file", "_dir")) else None)
+    is_section = isinstance(field.default_factory, type) and isinstance(field.type, inspect.StructType)
+    is_path = mark is not None and field.default is not NODEFAULT and field.default is not None
+    return _Key(field, name, is_secret(name), mark, is_section or is_path)
 
 
 def _description(kind: inspect.Type) -> str:

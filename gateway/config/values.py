@@ -12,7 +12,7 @@ from typing import Final
 
 from msgspec import inspect
 
-from gateway.config.words import FromEnvironment
+from gateway.config.words import Written
 
 __all__ = ["bare", "converted", "fits", "guessed"]
 
@@ -34,8 +34,8 @@ def bare(kind: inspect.Type) -> tuple[inspect.Type, str | None, str | None]:
 
 
 def converted(kind: inspect.Type, raw: object) -> object:
-    """Text from the environment as the type wants it; everything else as it is."""
-    if not isinstance(raw, FromEnvironment):
+    """Text from the environment, or from a file of tags, as the type wants it; everything else as it is."""
+    if not isinstance(raw, Written):
         return raw
     text = raw.strip()
     match kind:
@@ -59,7 +59,7 @@ def guessed(raw: object) -> object:
         return {name: guessed(value) for name, value in raw.items()}
     if isinstance(raw, list):
         return [guessed(value) for value in raw]
-    if not isinstance(raw, FromEnvironment):
+    if not isinstance(raw, Written):
         return raw
     for kind in (inspect.BoolType(), inspect.IntType(), inspect.FloatType()):
         value = converted(kind, raw)

@@ -13,13 +13,28 @@ from difflib import get_close_matches
 
 from msgspec import inspect
 
-__all__ = ["FromEnvironment", "alternatives", "did_you_mean", "expected", "found", "hide_credentials", "many"]
+__all__ = [
+    "FromEnvironment",
+    "Written",
+    "alternatives",
+    "did_you_mean",
+    "expected",
+    "found",
+    "hide_credentials",
+    "many",
+]
 
 _LONGEST = 60
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 
-class FromEnvironment(str):
+class Written(str):
+    """Text that becomes a number or a truth value where one is wanted: it comes from where all is text."""
+
+    __slots__ = ()
+
+
+class FromEnvironment(Written):
     """Text into which the environment's values were put. `template` is what the file says."""
 
     __slots__ = ("template",)

@@ -39,6 +39,11 @@ def python_command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
+def _inherited() -> dict[str, str]:
+    """Our environment, without the line to a service manager that waits for us and not for our children."""
+    return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+
+
 async def spawn(
     command: Sequence[str], *, log: Path, pipes: bool = False, environment: Mapping[str, str] | None = None
 ) -> asyncio.subprocess.Process:
@@ -59,7 +64,7 @@ async def spawn(
             stdin=asyncio.subprocess.PIPE if pipes else asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE if pipes else output,
             stderr=output,
-            env=None if environment is None else {**os.environ, **environment},
+            env={**_inherited(), **(environment or {})},
             start_new_session=True,
             preexec_fn=_die_with_parent(),
         )

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from adapters.base import Explorer
+from adapters.base import NOWHERE, Explorer, Site
 from adapters.registry import protocol
 from gateway.config.models import DeviceSettings
 from gateway.errors import SourceLost, TidegateError
@@ -38,12 +38,16 @@ class Explorers:
     """The open connections.
 
     Args:
+        site: what all devices of this gateway have in common.
         idle_s: how long one is kept after its last question, in seconds.
         answer_s: longest wait for an answer, connecting included, in seconds.
         most: how many may be open at once.
     """
 
-    def __init__(self, *, idle_s: float = IDLE_S, answer_s: float = ANSWER_S, most: int = MOST) -> None:
+    def __init__(
+        self, site: Site = NOWHERE, *, idle_s: float = IDLE_S, answer_s: float = ANSWER_S, most: int = MOST
+    ) -> None:
+        self._site = site
         self._idle_s = idle_s
         self._answer_s = answer_s
         self._most = most
@@ -94,7 +98,7 @@ class Explorers:
             explore = protocol(device.type).explore
             if explore is None:
                 raise TidegateError(f"device {device.name}: {device.type} devices cannot be looked at from here yet")
-            visit = _Visit(explore(device), name=f"explore {device.name}", idle_s=self._idle_s)
+            visit = _Visit(explore(device, self._site), name=f"explore {device.name}", idle_s=self._idle_s)
             visit.ended(lambda: self._visits.pop(key, None))
         # Taken out and put back, the one used last stands last.
         self._visits[key] = visit

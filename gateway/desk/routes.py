@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from adapters.base import Node
 from gateway.batch import quality
 from gateway.check import MODELS
 from gateway.config.models import DeviceSettings
@@ -64,7 +65,7 @@ def desk_routes(
             raise Refused('"node" is the id of a node as text, or null for the root', status=400)
         device = _without_tags(draft_device(asked.get("device"), base=base, env=env))
         found = await explorers.ask(device, lambda explorer: explorer.browse(node))
-        return {"nodes": [one._asdict() for one in found]}
+        return {"nodes": [_plain(one) for one in found]}
 
     async def search(asked: dict[str, Any]) -> dict[str, Any]:
         text, limit = asked.get("text"), asked.get("limit", _USUALLY_FOUND)
@@ -74,7 +75,7 @@ def desk_routes(
             raise Refused(f'"limit" is a whole number from 1 to {_MOST_FOUND}', status=400)
         device = _without_tags(draft_device(asked.get("device"), base=base, env=env))
         found, complete = await explorers.ask(device, lambda explorer: explorer.search(text, limit))
-        return {"nodes": [one._asdict() for one in found], "complete": complete}
+        return {"nodes": [_plain(one) for one in found], "complete": complete}
 
     async def read(asked: dict[str, Any]) -> dict[str, Any]:
         device = draft_device(asked.get("device"), base=base, env=env)
@@ -113,6 +114,10 @@ def desk_routes(
     }
 
 
+def _plain(node: Node) -> dict[str, Any]:
+    return {**node._asdict(), "keys": dict(node.keys)}
+
+
 def _without_tags(device: DeviceSettings) -> DeviceSettings:
     """The device as far as its tree is concerned: ticking a tag is not to open another connection."""
-    return msgspec.structs.replace(device, tags=[]) if hasattr(device, "tags") else device
+    return msgspec.structs.replace(device, tags=[], tags_file=None) if hasattr(device, "tags") else device

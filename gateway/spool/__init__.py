@@ -2,8 +2,9 @@
 
 Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: number, time of acceptance, count of
 readings, payload bytes, codec, checksum, device, blob (`codec.py`). Beside them: the point table, rows set aside, the
-totals (kept by triggers), readings dropped by cause, the audit. PATH.lock keeps a second process out;
-PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is room on the disk for deletions (`reserve.py`).
+totals (kept by triggers), readings dropped by cause, the audit, what adapters remember (`memory.py`). PATH.lock keeps a
+second process out; PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is room on the disk for deletions
+(`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,
@@ -25,8 +26,9 @@ system without write-ahead logging. It does not decide what is sent when: that i
 """
 
 from gateway.spool.audit import Audit, AuditEntry
+from gateway.spool.memory import Memory
 from gateway.spool.rows import Row
 from gateway.spool.stats import SpoolStats
 from gateway.spool.store import Spool
 
-__all__ = ["Audit", "AuditEntry", "Row", "Spool", "SpoolStats"]
+__all__ = ["Audit", "AuditEntry", "Memory", "Row", "Spool", "SpoolStats"]

@@ -68,6 +68,7 @@ class Group:
         unreadable_blocks: the same of blocks.
         lost: readings that this group drops, by cause.
         dropped: the same causes' counts in the file after this group; absolute, so writing them twice counts once.
+        marks: by device, how far the source of what is stored has come; see `adapters.base.Emit`.
     """
 
     after_seq: int
@@ -84,6 +85,7 @@ class Group:
     unreadable_blocks: Sequence[int] = ()
     lost: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
+    marks: Mapping[str, bytes] = field(default_factory=dict)
 
     @property
     def last_seq(self) -> int:
@@ -127,6 +129,10 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
     if group.dropped:
         await connection.executemany(
             "INSERT OR REPLACE INTO dropped (cause, readings) VALUES (?, ?)", list(group.dropped.items())
+        )
+    if group.marks:
+        await connection.executemany(
+            "INSERT OR REPLACE INTO marks (device, mark) VALUES (?, ?)", [*group.marks.items()]
         )
     totals = await read_totals(connection)
     await connection.commit()

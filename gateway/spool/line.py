@@ -28,6 +28,7 @@ class Waiting:
     data: bytes
     set_aside: bool
     stored: asyncio.Future[int]
+    mark: bytes = b""
 
     def answer(self, seq: int) -> None:
         """Tells the caller, where one still listens, which number the batch has; 0: it was not stored."""

@@ -47,6 +47,7 @@ async def decide(
     acked: Collection[int],
     unreadable: Mapping[int, int],
     unreadable_blocks: Mapping[int, int],
+    marks: Mapping[str, bytes],
     most_deleted: int,
     spare_the_stored: bool,
 ) -> Group | None:
@@ -59,6 +60,7 @@ async def decide(
         acked: numbers of delivered rows.
         unreadable: number to readings of rows that cannot be decoded.
         unreadable_blocks: the same of blocks, by their last number.
+        marks: by device, marks of batches of which the filters left nothing.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
     """
@@ -71,7 +73,7 @@ async def decide(
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
         taken, admission = (), Admission(frozenset(), 0)
-    if not (taken or acked or unreadable or unreadable_blocks):
+    if not (taken or acked or unreadable or unreadable_blocks or marks):
         return None
     left: list[Left] = []
     noted: Sequence[int] = sorted(acked)[:most_deleted]
@@ -106,6 +108,7 @@ async def decide(
         unreadable_blocks=tuple(unreadable_blocks),
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
+        marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
     )
 
 

@@ -139,6 +139,11 @@ MIGRATIONS: Final = (
         finished_ns INTEGER
     );
     """,
+    # What adapters remember of their devices. The mark changes with each commit, so it has a small row of its own.
+    """
+    CREATE TABLE memories (device TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
+    CREATE TABLE marks (device TEXT PRIMARY KEY, mark BLOB NOT NULL) WITHOUT ROWID;
+    """,
     # Blocks. One block never changes; `block_left` says what of it still waits. It needs nothing but the first one.
     """
     CREATE TABLE blocks (

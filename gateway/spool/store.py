@@ -25,6 +25,7 @@ from gateway.spool.audit import Audit
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
 from gateway.spool.line import Line, Waiting
+from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
@@ -39,6 +40,9 @@ _Result = TypeVar("_Result")
 
 ACK_DELAY_S: Final = 0.5
 """Longest time a deletion waits for a batch to share its commit with."""
+
+MARK_DELAY_S: Final = 5.0
+"""Longest time a mark waits for a batch to share its commit with, where its own batch was filtered away."""
 
 SPACE_INTERVAL_S: Final = 1.0
 LARGEST_BATCH_BYTES: Final = 64 * 1024 * 1024
@@ -76,6 +80,8 @@ class Spool:
         self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
+        self._marks: dict[str, bytes] = {}
+        self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
@@ -125,7 +131,9 @@ class Spool:
         """The point table. New points are stored with the first batch after them."""
         return self._file.points
 
-    async def append(self, device: str, batch: Batch, *, set_aside: bool = False, aside: Batch = EMPTY) -> int:
+    async def append(
+        self, device: str, batch: Batch, *, set_aside: bool = False, aside: Batch = EMPTY, mark: bytes = b""
+    ) -> int:
         """Stores a batch; returns once it is durable.
 
         Waits while the disk refuses and while `max_waiting_readings` wait. A caller that is cancelled meanwhile does
@@ -137,6 +145,8 @@ class Spool:
             set_aside: keep the batch for a person to look at; `pending` never returns it.
             aside: readings to keep like that beside the batch. Both join the line together, so that a caller who is
                 cancelled in between cannot lose one of them.
+            mark: how far the device's source has come with this batch; committed with it, or, where there is nothing
+                to store, within `MARK_DELAY_S`.
 
         Returns:
             The batch's number; 0 where nothing was stored: the batch was empty, or the spool is full and the batch was
@@ -150,11 +160,15 @@ class Spool:
             self._prepare(device, part, set_aside=kept) for part, kept in ((aside, True), (batch, set_aside)) if part
         ]
         if not parts:
+            self._note(device, mark)
             return 0
         largest_bytes = max(len(part.data) for part in parts)
         if largest_bytes > LARGEST_BATCH_BYTES:
             why = f"{largest_bytes} bytes, at most {LARGEST_BATCH_BYTES} are taken"
             raise self._unstorable(device, sum(part.readings for part in parts), why)
+        parts[-1].mark = mark
+        if mark:
+            self._marks.pop(device, None)  # it is older than the one that goes with this batch
         try:
             await self._line.enter(*parts)
         except SpoolError:
@@ -217,6 +231,14 @@ class Spool:
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
         self._arm()
 
+    def memory(self, device: str) -> Memory:
+        """What this device's adapter remembers, kept in the spool's file."""
+        return Memory(self._with_file, device)
+
+    async def forget_others(self, devices: Iterable[str]) -> None:
+        """Forgets what adapters remember of any other device than these."""
+        await forget_others(self._with_file, devices)
+
     def audit(self, *, max_rows: int) -> Audit:
         """The audit that is kept in the spool's file.
 
@@ -258,6 +280,8 @@ class Spool:
         finally:
             self._abandon()
             self._disarm()
+            if self._mark_timer is not None:
+                self._mark_timer.cancel()
             self._wake.set()
             async with self._lock:
                 await self._file.close()
@@ -365,7 +389,7 @@ class Spool:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
         goal = self._line.entered
         acked = set(self._acked)
-        while self._line.left < goal or not acked.isdisjoint(self._acked):
+        while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks:
             await self._commit()
 
     async def _with_file(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> _Result:
@@ -392,6 +416,7 @@ class Spool:
                     acked=self._acked,
                     unreadable=self._unreadable,
                     unreadable_blocks=self._unreadable_blocks,
+                    marks=self._marks,
                     most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
                 )
@@ -455,6 +480,9 @@ class Spool:
             waiting.answer(0)
         self._leave(group.taken)
         self._acked.difference_update(group.acked)
+        for device, mark in group.marks.items():
+            if self._marks.get(device) == mark:
+                del self._marks[device]
         for seq in (*group.unreadable, *group.victims):
             self._unreadable.pop(seq, None)
         for last in (*group.unreadable_blocks, *group.victim_blocks):
@@ -478,6 +506,17 @@ class Spool:
     def _arm(self) -> None:
         if self._acked and self._ack_timer is None and not self._closed:
             self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._wake.set)
+
+    def _note(self, device: str, mark: bytes) -> None:
+        if not mark or self._closed:
+            return
+        self._marks[device] = mark
+        if self._mark_timer is None:
+            self._mark_timer = asyncio.get_running_loop().call_later(MARK_DELAY_S, self._marks_are_due)
+
+    def _marks_are_due(self) -> None:
+        self._mark_timer = None
+        self._wake.set()
 
     def _disarm(self) -> None:
         if self._ack_timer is not None:

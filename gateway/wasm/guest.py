@@ -36,7 +36,9 @@ def failure_of(error: Trap | WasmtimeError) -> GuestFailure:
     if isinstance(error, Trap):
         lines = [line.strip() for line in error.message.splitlines() if line.strip()]
         return GuestFailure(_CAUSES.get(error.trap_code, "trap"), (lines[-1] if lines else "trap"))
-    return GuestFailure("load", _line(error))
+    text = _line(error)
+    # A call of an import that has nothing behind it: no trap of wasmtime's own making, but one in all but its class.
+    return GuestFailure("trap" if "unknown import" in text else "load", text)
 
 
 def _line(error: WasmtimeError) -> str:
@@ -77,8 +79,7 @@ class GuestCall:
             ctypes.byref(self._trap),
         )
         if error:
-            # Not a trap of wasmtime's own making: the guest called an import, and there is nothing behind it.
-            raise GuestFailure("trap", _line(WasmtimeError._from_ptr(error)))  # noqa: SLF001
+            raise failure_of(WasmtimeError._from_ptr(error))  # noqa: SLF001
         if self._trap:
             trap, self._trap = self._trap, ctypes.POINTER(ffi.wasm_trap_t)()
             raise failure_of(Trap._from_ptr(trap))  # noqa: SLF001

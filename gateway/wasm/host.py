@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from wasmtime import Config, Engine, FuncType, InstancePre, Linker, MemoryType, Module, Store, ValType
+from wasmtime import Config, Engine, FuncType, InstancePre, Linker, MemoryType, Module, Store, ValType, WasmtimeError
 
 from gateway.errors import ModuleError
 from gateway.metrics import Metrics
@@ -35,7 +35,7 @@ _EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process"
 TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_read", "fd_write", "proc_exit"))
 """Imports that no module is refused for: those of `modules/sdk/tidegate_command.h`. Calling one in here is a trap."""
 
-_RULES: Final = 2
+_RULES: Final = 3
 """To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
 
 
@@ -113,7 +113,7 @@ class Host:
             raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
         except ModuleError as error:
             raise ModuleError(f"module {path}: {error}") from None
-        loaded = self._loaded[digest] = LoadedModule(manifest, module, self._link(module), str(path))
+        loaded = self._loaded[digest] = LoadedModule(manifest, module, self._link(module, path), str(path))
         return loaded
 
     def store(self) -> Store:
@@ -142,20 +142,28 @@ class Host:
         self._loaded.clear()
         self._engine.close()
 
-    def _link(self, module: Module) -> InstancePre:
-        with Linker(self._engine) as linker:
-            linker.define_unknown_imports_as_traps(module)
-            linked: InstancePre = linker.instantiate_pre(module)
-            return linked
+    def _link(self, module: Module, path: Path) -> InstancePre:
+        try:
+            with Linker(self._engine) as linker:
+                linker.define_unknown_imports_as_traps(module)
+                linked: InstancePre = linker.instantiate_pre(module)
+                return linked
+        except WasmtimeError as error:
+            raise ModuleError(
+                f"module {path}: what it imports cannot be given: {' '.join(str(error).split())}"
+            ) from None
 
     def _check(self, module: Module) -> None:
-        imports = {f"{wanted.module}.{wanted.name}": wanted.type for wanted in module.imports}
-        strange = [name for name, kind in imports.items() if name not in TOLERATED or not isinstance(kind, FuncType)]
+        imports = [(f"{wanted.module}.{wanted.name}", wanted.type) for wanted in module.imports]
+        strange = [name for name, kind in imports if name not in TOLERATED or not isinstance(kind, FuncType)]
         if strange:
             raise ModuleError(
                 f"it imports {', '.join(strange[:5])}, but a module is given nothing by ABI 1. "
                 "Build it freestanding, without WASI (see modules/README.md)"
             )
+        names = [name for name, _ in imports]
+        if len(set(names)) < len(names):
+            raise ModuleError("it imports one function twice; build it with modules/sdk/tidegate_command.h")
         exports = {export.name: export.type for export in module.exports}
         memory = exports.get("memory")
         if not isinstance(memory, MemoryType):

@@ -184,7 +184,10 @@ static inline int32_t tg_index_build(tg_index *index, uint32_t table, uint32_t r
     for (uint32_t row = 0; row < rows; row++) {
         uint32_t point = tg_row_at(table, row, params)->point;
         uint32_t at = tg_home_(index, point);
-        while (index->slots[at].row_plus_1) at = (at + 1) & index->mask;
+        while (index->slots[at].row_plus_1) {
+            if (index->slots[at].point == point) return TG_E_PARAMS; /* and not slower and slower with each of its kind */
+            at = (at + 1) & index->mask;
+        }
         index->slots[at] = (tg_slot){point, row + 1};
         index->points[row] = point;
     }

@@ -8,7 +8,11 @@ import json
 import os
 import platform
 
-BENCHES = {"coldstart": "tests.bench.coldstart"}
+BENCHES = {
+    "coldstart": "tests.bench.coldstart",
+    "modbus": "tests.bench.modbus",
+    "browse": "tests.bench.browse",
+}
 
 
 def main() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,12 @@ class Desk:
         stands = await self.call("GET", "/config")
         draft = {"text": json.dumps(config, indent=2), "base": stands["sha256"]}
         return (await self.call("POST", "/config/apply", draft))["changes"]
+
+
+def remembered(database: Path) -> set[str]:
+    """The devices whose subscriptions another process could go on with."""
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+        return {device for (device,) in connection.execute("SELECT device FROM memories")}
 
 
 @pytest.mark.timeout(240)
@@ -102,7 +110,9 @@ async def test_applying_under_load_loses_nothing(tmp_path: Path) -> None:
                 config["devices"] = [one for one in config["devices"] if one["name"] != "press"]
                 config["filters"][1]["devices"] = ["tank"]
                 config["filters"][1]["tags"] = ["temperature", "level"]
+                assert remembered(database) >= {"press"}
                 assert await desk.apply(config) == ["device press: is removed"]
+                assert "press" not in remembered(database)
                 assert "device press" not in (await desk.call("GET", "/status"))["components"]
                 await asyncio.sleep(SETTLE_S)
 

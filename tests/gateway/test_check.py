@@ -55,6 +55,21 @@ def test_a_filter_knows_its_tags(write):
     assert matched_tags(FilterSettings(module="x", devices=["m*"], tags=["t*"]), meter) == []
 
 
+def test_elements_and_fields_are_tags_like_others(write):
+    text = PRESS.replace('"ns=2;s=S" }', '"ns=2;s=S", elements = 2, fields = ["Speed", "Position.X"] }')
+    (press,) = load(write(text), env={}).devices
+    assert matched_tags(FilterSettings(module="scale", tags=["strokes[0]*"]), press) == [
+        "strokes[0].Speed",
+        "strokes[0].Position.X",
+    ]
+    assert matched_tags(FilterSettings(module="scale", tags=["*.Speed"]), press) == [
+        "strokes[0].Speed",
+        "strokes[1].Speed",
+    ]
+    wrong = text + '[[filters]]\nmodule = "deadband"\ntags = ["strokes"]\nparams = { absolute = 1.0 }\n'
+    assert problems(write(wrong)) == {"filters[0].tags[0]": '"strokes" means no tag of "press"'}
+
+
 def test_a_disabled_device_may_be_filtered(write):
     text = PRESS.replace("tags =", "enabled = false\ntags =") + '[[filters]]\nmodule = "deadband"\n'
     assert load(write(text), env={}).devices[0].enabled is False

@@ -14,7 +14,7 @@ class Spool:
     durable: asyncio.Event = field(default_factory=asyncio.Event)
     refuse: bool = False
 
-    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY) -> int:
+    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY, mark: bytes = b"") -> int:
         await self.durable.wait()
         if self.refuse:
             return 0

@@ -29,6 +29,14 @@ def test_a_line_is_one_json_object_with_stable_keys() -> None:
     assert record["ts"].endswith("Z")
 
 
+def test_half_of_a_surrogate_pair_is_written_as_its_escape() -> None:
+    stream = io.StringIO()
+    logs.setup("info", stream)
+    logging.getLogger("gateway.x").info("no file läuft-\udc80.toml")
+    [line] = stream.getvalue().splitlines()
+    assert json.loads(line)["msg"] == "no file läuft-\\udc80.toml"
+
+
 def test_a_traceback_stays_on_the_line() -> None:
     stream = io.StringIO()
     logs.setup("info", stream)

@@ -88,3 +88,11 @@ def test_long_texts_are_the_last_column_and_are_wrapped_below_themselves():
     assert all(line[:column].isspace() for line in lines[3 : below - 1])
     assert " ".join(line[column:] for line in lines[2 : below - 1]) == why
     assert " ".join(lines[below + 1 :]).split() == ["note", *why.split()]
+
+
+def test_a_value_for_each_of_many_tags_does_not_bury_the_page():
+    ages = {f"t{i}": float(i) for i in range(5_000)}
+    lines = status_text({"devices": {"plc": {"state": "up", "tag_age_s": ages}}}).splitlines()
+    assert lines[-1].strip() == "and 4,980 more; --json tells all"
+    assert len(lines) < 30
+    assert any(line.split() == ["t19", "19"] for line in lines)

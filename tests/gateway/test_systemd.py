@@ -68,11 +68,25 @@ async def test_an_address_in_the_abstract_namespace(tmp_path: Path) -> None:
         assert heard(listening) == [["STOPPING=1", "STATUS=stopping"]]
 
 
-async def test_a_manager_that_is_gone(tmp_path: Path) -> None:
-    systemd = Systemd(str(tmp_path / "nobody"), watchdog_s=None, status=str)
+async def test_a_manager_that_listens_late_hears_all_of_it(tmp_path: Path) -> None:
+    systemd = Systemd(str(tmp_path / "notify"), watchdog_s=0.02, status=lambda: "up")
     systemd.stopping()
-    with pytest.raises(OSError, match="No such file"):
-        await systemd.run()
+    task = asyncio.create_task(systemd.run())
+    await asyncio.sleep(0.05)
+    assert not task.done()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "notify"))
+        listening.setblocking(False)
+        told: list[list[str]] = []
+        await until(lambda: told.extend(heard(listening)) or told)
+    task.cancel()
+    assert told[0] == ["READY=1", "WATCHDOG=1", "STATUS=up"]
+
+
+def test_children_do_not_inherit_the_line() -> None:
+    environment = {"NOTIFY_SOCKET": "/run/notify", "WATCHDOG_USEC": "1000000", "WATCHDOG_PID": "7", "PATH": "/bin"}
+    assert Systemd.from_environment(str, environment=environment, pid=7) is not None
+    assert environment == {"PATH": "/bin"}
 
 
 @pytest.mark.parametrize(

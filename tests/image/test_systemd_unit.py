@@ -28,6 +28,13 @@ def test_it_may_do_little() -> None:
     assert done.returncode == 0, [one for one in json.loads(done.stdout) if not one["set"]]
 
 
+def test_a_wrong_configuration_is_not_tried_again() -> None:
+    # `tidegate run` ends with 2; a check before it would be another process, whose status systemd does not look at.
+    lines = UNIT.read_text().splitlines()
+    assert "RestartPreventExitStatus=2" in lines
+    assert not [line for line in lines if line.startswith("ExecStartPre")]
+
+
 def test_it_speaks_as_the_gateway_does() -> None:
     lines = UNIT.read_text().splitlines()
     assert "Type=notify" in lines

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
@@ -56,7 +56,9 @@ async def containerd() -> AsyncIterator[Containerd]:
 async def running() -> AsyncIterator[Containerd]:
     folder = Path(tempfile.mkdtemp(prefix="tidegate-"))  # a socket's path must be short
     (folder / "config.toml").write_text(_SETTINGS.format(folder=folder))
-    async with Tools() as tools:
+    async with AsyncExitStack() as stack:
+        stack.callback(shutil.rmtree, folder)
+        tools = await stack.enter_async_context(Tools())
         serving = asyncio.create_task(tools.attempt("containerd", "--config", str(folder / "config.toml")))
         ctr = Containerd(tools, folder)
         try:
@@ -65,7 +67,6 @@ async def running() -> AsyncIterator[Containerd]:
         finally:
             serving.cancel()
             await asyncio.gather(serving, return_exceptions=True)
-    shutil.rmtree(folder)
 
 
 @pytest.mark.timeout(300)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import shutil
 import subprocess
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +28,13 @@ def validate(objects: list[dict[str, Any]]) -> None:
         kubernetes_validate.validate(one, KUBERNETES, strict=True)
 
 
-@pytest.mark.parametrize("folder", ["base", "wasmedge-check"])
+def fetch(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=10) as answer:
+        body: bytes = answer.read()
+        return body
+
+
+@pytest.mark.parametrize("folder", ["base", "cluster", "wasmedge-check"])
 async def test_what_ships_is_valid(folder: str, tmp_path: Path) -> None:
     shutil.copytree(BASE.parent, tmp_path / "k3s")
     async with Tools() as tools:
@@ -64,6 +73,13 @@ async def test_the_pod_is_killed_in_an_outage_and_comes_back_with_its_spool(tmp_
             for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
                 code, out, err = await pod.execute(*container[probe]["exec"]["command"])
                 assert (code, err) == (0, ""), out
+            # As Prometheus finds it: by the pod's annotations.
+            annotations = deployment["spec"]["template"]["metadata"]["annotations"]
+            assert annotations["prometheus.io/scrape"] == "true"
+            url = f"http://127.0.0.1:{annotations['prometheus.io/port']}"
+            ready = json.loads(await asyncio.to_thread(fetch, f"{url}/readyz"))
+            assert ready["ready"] is True
+            assert b'tidegate_gateway_info{gateway="edge-1"' in await asyncio.to_thread(fetch, f"{url}/metrics")
             assert await pod.inspect("{{.HostConfig.Memory}} {{.HostConfig.CpuQuota}}") == f"{128 << 20} 20000"
             assert await pod.inspect("{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}") == "true 65532:65532"
 

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import uuid
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,26 +49,30 @@ class Podman:
         self.tools = Tools()
         self.image = ""
         self._archive = archive
+        self._stack = AsyncExitStack()
         self._base = ("podman", f"--root={self.folder / 'storage'}", f"--runroot={self.folder / 'run'}")
 
     async def __aenter__(self) -> Podman:
-        settings = self.folder / "containers.conf"
-        settings.write_text(_SETTINGS)
-        self.tools.environment["CONTAINERS_CONF"] = str(settings)
-        await self.tools.__aenter__()
-        archive = shutil.copy(self._archive, self.folder / "archive.oci.tar")
-        told = await self("load", "--quiet", f"--input={archive}")
-        self.image = told.rpartition(": ")[2].strip()
+        async with AsyncExitStack() as stack:
+            stack.callback(shutil.rmtree, self.folder)
+            settings = self.folder / "containers.conf"
+            settings.write_text(_SETTINGS)
+            self.tools.environment["CONTAINERS_CONF"] = str(settings)
+            await stack.enter_async_context(self.tools)
+            stack.push_async_callback(self._clean)
+            archive = shutil.copy(self._archive, self.folder / "archive.oci.tar")
+            told = await self("load", "--quiet", f"--input={archive}")
+            self.image = told.rpartition(": ")[2].strip()
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        try:
-            await self("pod", "rm", "--all", "--force", "--time=0")
-            await self("rm", "--all", "--force", "--time=0")
-            await self("system", "prune", "--force", "--all")
-        finally:
-            await self.tools.__aexit__()
-            shutil.rmtree(self.folder)
+        await self._stack.aclose()
+
+    async def _clean(self) -> None:
+        """Takes down what the kernel would keep: control groups. Each step is tried."""
+        for step in (("pod", "rm", "--all", "--force", "--time=0"), ("rm", "--all", "--force", "--time=0")):
+            await self.attempt(*step)
 
     async def __call__(self, *arguments: str) -> str:
         """Runs one command and gives its standard output; fails the check when podman does."""
@@ -150,11 +155,7 @@ class Container:
 
     async def pss_bytes(self) -> int:
         """Memory of its process; what it shares with others counts in part."""
-        pid = await self._inspect("{{.State.Pid}}")
-        line = next(
-            line for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line.startswith("Pss:")
-        )
-        return int(line.split()[1]) * 1024
+        return await self._podman.tools.pss_bytes(int(await self._inspect("{{.State.Pid}}")))
 
     async def logs(self) -> str:
         """What it wrote, for a failed check."""

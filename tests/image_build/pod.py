@@ -103,9 +103,7 @@ class Pod:
 
     async def pss_bytes(self) -> int:
         """Memory of its process; what it shares with others counts in part."""
-        pid = await self.inspect("{{.State.Pid}}")
-        line = next(line for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines() if line[:4] == "Pss:")
-        return int(line.split()[1]) * 1024
+        return await self._podman.tools.pss_bytes(int(await self.inspect("{{.State.Pid}}")))
 
     async def logs(self) -> str:
         """What it wrote, for a failed check."""

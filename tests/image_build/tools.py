@@ -1,6 +1,7 @@
 """Programs of the tools' folder (tools.sh), in a mount namespace of their own. Wants root and Linux.
 
-Nothing of the machine is mounted over or left behind: the namespace ends with the last process in it.
+Nothing of the machine is mounted over or left behind: process 1 of the namespace is ours, and all others end with it,
+also when we are killed.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import os
 import tempfile
 from pathlib import Path
 from typing import Final
+
+import pytest
 
 from gateway.demo import child
 
@@ -30,12 +33,13 @@ class Tools:
     def __init__(self) -> None:
         self.environment = {"PATH": "/usr/sbin:/usr/bin", "HOME": "/root", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
         self._holder: asyncio.subprocess.Process | None = None
+        self._left: list[asyncio.subprocess.Process] = []
 
     async def __aenter__(self) -> Tools:
         log = Path(tempfile.gettempdir()) / f"tidegate-tools-{os.getpid()}.log"
         self._holder = holder = await child.spawn(
             [
-                *("unshare", "--mount", "--propagation", "private"),
+                *("unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child"),
                 *("sh", str(_HERE / "hold.sh"), str(ROOT), tempfile.gettempdir()),
             ],
             log=log,
@@ -43,13 +47,19 @@ class Tools:
         )
         assert holder.stdout is not None
         line = await holder.stdout.readline()
-        assert line == b"ready\n", f"the tools' root cannot be mounted: {child.last_lines(log)}"
+        said = child.last_lines(log)
         log.unlink()
+        if line != b"ready\n":
+            await child.kill(holder)
+            pytest.fail(f"the tools' root cannot be mounted: {said}")
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._holder is not None
-        await child.end(self._holder)
+        assert self._holder.stdin is not None
+        self._holder.stdin.close()  # process 1 ends, and the kernel ends all others
+        async with asyncio.timeout(30):
+            await asyncio.gather(*(process.wait() for process in (self._holder, *self._left)))
 
     async def __call__(self, *command: str) -> str:
         """Runs one command and gives its standard output; fails the check when it fails."""
@@ -57,12 +67,19 @@ class Tools:
         assert status == 0, f"{' '.join(command)}: {out.decode()}{err.decode()}"
         return out.decode()
 
+    async def pss_bytes(self, pid: int) -> int:
+        """Memory of a process, by the number it has in here; what it shares with others counts in part."""
+        rollup = await self("cat", f"/proc/{pid}/smaps_rollup")
+        [line] = [line for line in rollup.splitlines() if line.startswith("Pss:")]
+        return int(line.split()[1]) * 1024
+
     async def attempt(self, *command: str, stdin: bytes = b"") -> tuple[int, bytes, bytes]:
-        """Runs one command; gives its exit status, standard output and standard error. Ends it when cancelled."""
+        """Runs one command; gives its exit status, standard output and standard error."""
         assert self._holder is not None
         process = await asyncio.create_subprocess_exec(
             "nsenter",
             f"--mount=/proc/{self._holder.pid}/ns/mnt",
+            f"--pid=/proc/{self._holder.pid}/ns/pid_for_children",
             *command,
             env=self.environment,
             stdin=asyncio.subprocess.PIPE,
@@ -73,7 +90,8 @@ class Tools:
             out, err = await process.communicate(stdin)
         finally:
             if process.returncode is None:
-                process.terminate()
-                await process.wait()
+                # nsenter has a child in the namespace, which has our pipes and outlives it.
+                process.kill()
+                self._left.append(process)
         assert process.returncode is not None
         return process.returncode, out, err

@@ -7,6 +7,7 @@ set -eu
 
 FOLDER=$1
 cd "$(dirname "$0")/../.."
+sh image/needs.sh
 sh image/debian.sh "$FOLDER" \
     podman,conmon,runc,crun,catatonit,golang-github-containers-common,netavark,containerd,wasmedge,kubernetes-client,coreutils,dash,mount
 # What the packages' scripts would have made, had they run.

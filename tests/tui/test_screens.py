@@ -3,10 +3,12 @@
 import tomllib
 
 import pytest
+from textual.widgets import Input
 
 from gateway.control.refusal import Refused
 from tests.tui.fake import CONFIG, FakeBackend, FakeFile, digest
 from tests.tui.rig import LANGUAGES, SIZES, rig
+from tui.backend.contract import Node
 from tui.cells import width
 from tui.i18n import CATALOGUES
 
@@ -115,6 +117,17 @@ async def test_opcua_device_from_nothing_to_the_draft(size, language):
         assert asked[0][0]["url"] == "opc.tcp://10.0.0.1:4840"
 
 
+async def test_security_is_chosen_before_the_server_is_asked():
+    async with rig() as tui:
+        await tui.press("2", "a", "enter", "tab")
+        await tui.type("opc.tcp://10.0.0.1:4840")
+        await tui.press("tab", "right", "right", "tab", "right", "tab", "tab", "tab", "enter")
+        asked, _ = tui.backend.called("browse")[0]
+        assert (asked["security"], asked["security_mode"]) == ("Aes256_Sha256_RsaPss", "Sign")
+        await tui.press("ctrl+s")
+        assert tui.session.draft.device("opcua-1")["security"] == "Aes256_Sha256_RsaPss"
+
+
 async def test_search_shows_what_was_found_and_an_empty_one_the_tree_again():
     async with rig() as tui:
         await tui.press("2", "enter", "tab", "enter")
@@ -200,6 +213,38 @@ async def test_modbus_device_from_nothing_to_the_draft(size, language):
         }
 
 
+SERIAL = """
+[[devices]]
+name = "meter"
+type = "modbus"
+transport = "rtu"
+share_connection = true
+bit_writes = "read_modify_write"
+serial = { port = "/dev/ttyUSB7", baudrate = 9600, parity = "none" }
+
+[[devices.tags]]
+name = "energy"
+address = "30001"
+type = "bcd32"
+interval_s = 10
+"""
+
+
+async def test_what_a_form_does_not_show_of_a_device_on_a_serial_line_stays():
+    async with rig(FakeBackend(SERIAL)) as tui:
+        await tui.press("2")
+        assert "/dev/ttyUSB7" in tui.text
+        await tui.press("enter")
+        tui.fill("timeout_s", "2")
+        tui.grid("tags").focus()
+        await tui.press("enter")
+        tui.fill("tag-unit", "kWh")
+        await tui.press("ctrl+s", "ctrl+s")
+        before = tomllib.loads(SERIAL)["devices"][0]
+        expected = {**before, "timeout_s": 2, "tags": [{**before["tags"][0], "unit": "kWh"}]}
+        assert tui.session.draft.device("meter") == expected
+
+
 async def test_an_untouched_device_is_left_without_a_question_and_a_touched_one_with_one():
     async with rig() as tui:
         await tui.press("2", "down", "enter", "escape")
@@ -240,6 +285,60 @@ async def test_on_off_and_delete_are_in_the_draft_only():
         assert tui.session.draft.device("tank") is None
         assert "# The press" in tui.session.draft.text
         assert tui.backend.text == CONFIG
+
+
+async def test_an_array_is_ticked_by_its_elements_and_edited_in_its_form():
+    row = Node("ns=2;s=Row", "Row", "Objects/Row", "variable", "Double[]", "array of 3", keys={"elements": 3})
+
+    class WithArray(FakeBackend):
+        async def browse(self, device, node):
+            return [row] if node is None else []
+
+    async with rig(WithArray()) as tui:
+        await tui.press("2", "enter")
+        tui.app.screen.query_one("#in-url").focus()
+        await tui.press("enter")
+        tui.grid("nodes").focus()
+        await tui.press("space")
+        tui.grid("tags").focus()
+        tui.grid("tags").go("Row")
+        await tui.press("enter")
+        assert tui.app.screen.query_one("#in-tag-elements", Input).value == "3"
+        tui.fill("tag-elements", "2")
+        tui.fill("tag-fields", "Speed, Position.X")
+        await tui.press("ctrl+s")
+        await tui.press("ctrl+s")
+        (_, tag) = tui.session.draft.device("press")["tags"]
+        assert tag == {"name": "Row", "node": "ns=2;s=Row", "elements": 2, "fields": ["Speed", "Position.X"]}
+        assert 'fields = ["Speed", "Position.X"]' in tui.session.draft.text
+
+
+WITH_FILES = CONFIG.replace(
+    'url = "opc.tcp://192.168.0.10:4840"', 'url = "opc.tcp://192.168.0.10:4840"\ntags_file = "press.csv"  # by browse'
+).replace('host = "192.168.0.20"', 'host = "192.168.0.20"\ntags_file = "tank.csv"')
+
+
+@everywhere
+async def test_a_file_of_tags_is_named_kept_and_not_read_for_a_look(size, language):
+    async with rig(FakeBackend(WITH_FILES), size=size, language=language) as tui:
+        await tui.press("2", "enter")
+        assert "press.csv" in tui.text
+        tui.app.screen.query_one("#in-url").focus()
+        await tui.press("enter")
+        await tui.press("ctrl+s")
+        assert not tui.session.draft.changed
+        await tui.press("down", "enter")
+        assert "tank.csv" in tui.text
+        tui.grid("tags").focus()
+        await tui.press("r")
+        tui.fill("unit_id", "3")
+        await tui.press("ctrl+s")
+        asked = [*tui.backend.called("browse"), *tui.backend.called("read")]
+        assert asked
+        assert not any("tags_file" in section for call in asked for section in call if isinstance(section, dict))
+        assert 'tags_file = "press.csv"  # by browse' in tui.session.draft.text
+        assert tui.session.draft.device("tank")["tags_file"] == "tank.csv"
+        assert tui.session.draft.device("tank")["unit_id"] == 3
 
 
 async def test_what_the_check_says_of_a_device_is_told_when_it_is_put_into_the_draft():

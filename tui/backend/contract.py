@@ -86,6 +86,7 @@ class Node(Struct, frozen=True):
     value: str = ""
     writable: bool = False
     children: bool = False
+    keys: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_variable(self) -> bool:

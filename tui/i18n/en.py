@@ -34,7 +34,7 @@ WORDS: Final = {
     "quality.uncertain": "uncertain",
     "quality.bad": "bad",
     "protocol.opcua": "OPC UA server: connect, browse, tick variables",
-    "protocol.modbus": "Modbus TCP device: a table of registers",
+    "protocol.modbus": "Modbus device: a table of registers",
     "col.state": "State",
     "col.part": "Part",
     "col.since": "Since",
@@ -118,6 +118,8 @@ WORDS: Final = {
     "field.user": "User",
     "field.username": "User",
     "field.password": "Password",
+    "field.security": "Security",
+    "field.security_mode": "Mode",
     "field.password_file": "Password file",
     "field.search": "Search",
     "field.filter": "Filter",
@@ -134,6 +136,8 @@ WORDS: Final = {
     "field.length": "String bytes",
     "field.scale": "Scale",
     "field.offset": "Offset",
+    "field.elements": "Elements",
+    "field.fields": "Fields",
     "field.unit": "Unit",
     "field.topic": "Topic",
     "field.client_id": "Client id",
@@ -162,6 +166,7 @@ WORDS: Final = {
     "editor.name_missing": "Give the device a name first.",
     "editor.name_taken": "Another device is called {name}. Choose another name.",
     "editor.tag_taken": "Another tag is called {name}. Choose another name.",
+    "editor.tags_file": "and those in {file}, which are edited there",
     "editor.leave": "Leave without putting the changes into the draft?",
     "editor.kept": "{name} is in the draft. 5 Review shows and applies it.",
     "editor.kept_wrong": (
@@ -170,6 +175,8 @@ WORDS: Final = {
     "opcua.tree": "Variables",
     "opcua.tags": "Ticked tags",
     "opcua.connect_first": "Fill in the server and press Enter to connect.",
+    "opcua.unsecured": "(none)",
+    "opcua.encrypted": "SignAndEncrypt",
     "opcua.none": "Tick variables above with the space bar.",
     "opcua.connecting": "Connecting to {url} ...",
     "opcua.connected": "Connected. Enter opens, space ticks, / searches.",
@@ -236,7 +243,9 @@ WORDS: Final = {
         "An OPC UA device\n\n"
         "Fill in the server and press Enter. In the tree Enter or the right arrow opens a folder, the left "
         "arrow closes it, the space bar ticks a variable. / goes to the search. Tab goes to the ticked tags: "
-        "Enter edits name and unit, d takes a tag out. Ctrl+S puts the device into the draft, Escape goes back."
+        "Enter edits name and unit, d takes a tag out. Ctrl+S puts the device into the draft, Escape goes back.\n\n"
+        "Security: auto takes the strongest policy that the server offers. Server and gateway must trust each other's "
+        "certificate then: the message says which command does it here."
     ),
     "help.modbus": (
         "A Modbus device\n\n"

@@ -36,7 +36,7 @@ WORDS: Final = {
     "quality.uncertain": "不确定",
     "quality.bad": "坏",
     "protocol.opcua": "OPC UA 服务器：连接、浏览、勾选变量",
-    "protocol.modbus": "Modbus TCP 设备：寄存器表",
+    "protocol.modbus": "Modbus 设备：寄存器表",
     "col.state": "状态",
     "col.part": "部件",
     "col.since": "持续",
@@ -120,6 +120,8 @@ WORDS: Final = {
     "field.user": "用户",
     "field.username": "用户",
     "field.password": "密码",
+    "field.security": "安全策略",
+    "field.security_mode": "模式",
     "field.password_file": "密码文件",
     "field.search": "搜索",
     "field.filter": "筛选",
@@ -136,6 +138,8 @@ WORDS: Final = {
     "field.length": "字符串字节数",
     "field.scale": "系数",
     "field.offset": "偏移",
+    "field.elements": "元素个数",
+    "field.fields": "字段",
     "field.unit": "单位",
     "field.topic": "主题",
     "field.client_id": "客户端 ID",
@@ -164,12 +168,15 @@ WORDS: Final = {
     "editor.name_missing": "请先给设备命名。",
     "editor.name_taken": "已有名为 {name} 的设备，请换一个名称。",
     "editor.tag_taken": "已有名为 {name} 的点，请换一个名称。",
+    "editor.tags_file": "另有 {file} 中的点，请在该文件中编辑",
     "editor.leave": "不把更改存入草稿就离开吗？",
     "editor.kept": "{name} 已存入草稿。在“5 审核”中查看并应用。",
     "editor.kept_wrong": "{name} 已存入草稿，但还不能应用（{n} 个问题，见“5 审核”）。第一个：",
     "opcua.tree": "变量",
     "opcua.tags": "已勾选的点",
     "opcua.connect_first": "填写服务器地址，按回车连接。",
+    "opcua.unsecured": "（无）",
+    "opcua.encrypted": "SignAndEncrypt",
     "opcua.none": "在上方用空格键勾选变量。",
     "opcua.connecting": "正在连接 {url} ...",
     "opcua.connected": "已连接。回车展开，空格勾选，/ 搜索。",
@@ -229,7 +236,9 @@ WORDS: Final = {
     "help.opcua": (
         "OPC UA 设备\n\n"
         "填写服务器地址并按回车。在节点树中，回车或右箭头展开，左箭头收起，空格勾选变量，/ 搜索。Tab "
-        "到已勾选的点：回车编辑名称和单位，d 移除。Ctrl+S 存入草稿，Esc 返回。"
+        "到已勾选的点：回车编辑名称和单位，d 移除。Ctrl+S 存入草稿，Esc 返回。\n\n"
+        "安全策略：auto 选用服务器提供的最强策略。此时服务器与网关必须互相信任对方的证书："
+        "提示信息会给出本机要执行的命令。"
     ),
     "help.modbus": (
         "Modbus 设备\n\n"

@@ -166,4 +166,7 @@ class Devices(View):
 def _address(section: dict[str, Any]) -> str:
     if "url" in section:
         return str(section["url"]).removeprefix("opc.tcp://")
-    return f"{section['host']}:{section.get('port', 502)}" if "host" in section else ""
+    if "host" in section:
+        return f"{section['host']}:{section.get('port', 802 if section.get('transport') == 'tls' else 502)}"
+    serial = section.get("serial")
+    return str(serial.get("port", "")) if isinstance(serial, dict) else ""

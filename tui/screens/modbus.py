@@ -33,7 +33,7 @@ _COLUMNS: Final = (
     Column("col.quality", 10),
     Column("col.value", 9, grow=2, right=True),
 )
-_WORDS: Final = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4}
+_WORDS: Final = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4, "bcd32": 2}
 _PLAIN: Final = ("name", "host")
 _NUMBERS: Final = ("port", "unit_id", "interval_s", "timeout_s")
 _HINTS: Final = {"host": "192.168.0.20", "port": "502", "unit_id": "1", "interval_s": "1", "timeout_s": "1"}
@@ -96,6 +96,8 @@ class ModbusEditor(Editor):
         )
         with Horizontal(classes="bar"):
             yield Say("modbus.tags", self.words, tone="head")
+            if "tags_file" in self.section:
+                yield Say("editor.tags_file", self.words, tone="dim", file=self.section["tags_file"])
             yield Press("do.read", self.words)
         yield Grid(_COLUMNS, self.words, empty="modbus.none", id="tags")
 
@@ -155,7 +157,7 @@ class ModbusEditor(Editor):
         self.ask(self._read_now, "read")
 
     async def _read_now(self) -> None:
-        section = self.edited()
+        section = {key: value for key, value in self.edited().items() if key != "tags_file"}
         read = await self.session.backend.read({**section, "name": section.get("name") or "new"})
         self._read = {one.tag: one for one in read}
         good = sum(one.quality == "good" for one in read)

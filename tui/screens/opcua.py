@@ -19,7 +19,7 @@ from tui.screens.editor import Editor
 from tui.screens.tag import TagForm
 from tui.session import Session
 from tui.theme import mark
-from tui.widgets.form import Field, Press
+from tui.widgets.form import Choice, Field, Press
 from tui.widgets.grid import Cell, Column, Grid, Row
 from tui.widgets.say import Hint, Say
 
@@ -30,6 +30,8 @@ _READ_LIMIT: Final = 60
 _READ_EVERY: Final = 3
 """Polls between two readings: each is a connection of its own to the server."""
 
+_SECURITY: Final = ("", "auto", "Aes256_Sha256_RsaPss", "Basic256Sha256", "Aes128_Sha256_RsaOaep", "None")
+_MODES: Final = ("", "Sign")
 _TREE: Final = (
     Column("col.node", 30, grow=3),
     Column("col.type", 10),
@@ -87,13 +89,16 @@ class OpcuaEditor(Editor):
         self._polls = 0
 
     def body(self) -> ComposeResult:
-        """Where the server is, what it has, what was chosen."""
+        """Where the server is and how it is spoken to, what it has, what was chosen."""
         section, words = self.section, self.words
         with Horizontal(classes="row"):
             yield Field("name", "field.name", words, value=text(section.get("name")), classes="short")
             yield Field(
                 "url", "field.server", words, value=text(section.get("url")), hint="opc.tcp://192.168.0.10:4840"
             )
+        with Horizontal(classes="row"):
+            yield self._choice("security", _SECURITY, "opcua.unsecured")
+            yield self._choice("security_mode", _MODES, "opcua.encrypted")
         with Horizontal(classes="row"):
             yield Field("username", "field.user", words, value=text(section.get("username")), classes="short")
             yield Field("password", "field.password", words, value=text(section.get("password")), secret=True)
@@ -104,11 +109,14 @@ class OpcuaEditor(Editor):
         yield Grid(_TREE, words, empty="opcua.connect_first", id="nodes")
         with Horizontal(classes="bar"):
             yield Say("opcua.tags", words, tone="head")
+            if "tags_file" in section:
+                yield Say("editor.tags_file", words, tone="dim", file=section["tags_file"])
         yield Grid(_TAGS, words, empty="opcua.none", id="tags")
 
     def edited(self) -> dict[str, Any]:
         """The section as the form says it shall be."""
         values = {key: self._field(key).value for key in ("name", "url", "username", "password")}
+        values |= {choice.key: choice.value for choice in self.query(Choice)}
         section = assign(self.section, values)
         if self._tags or "tags" in section:
             section["tags"] = self._tags
@@ -234,7 +242,7 @@ class OpcuaEditor(Editor):
 
     def _device(self) -> dict[str, Any]:
         """The section to connect by, which need not have a name or tags yet."""
-        section = {key: value for key, value in self.edited().items() if key != "tags"}
+        section = {key: value for key, value in self.edited().items() if key not in ("tags", "tags_file")}
         return {**section, "name": section.get("name") or "new"}
 
     def _toggle(self, node: Node) -> None:
@@ -242,7 +250,7 @@ class OpcuaEditor(Editor):
             self._tags = [tag for tag in self._tags if tag.get("node") != node.id]
         else:
             name = free_name(node.name, {str(tag.get("name")) for tag in self._tags})
-            self._tags = [*self._tags, {"name": name, "node": node.id}]
+            self._tags = [*self._tags, {"name": name, "node": node.id, **node.keys}]
         self.show()
 
     def _renamed(self, old: dict[str, Any], new: dict[str, Any] | None) -> None:
@@ -260,6 +268,10 @@ class OpcuaEditor(Editor):
 
     def _field(self, key: str) -> Field:
         return next(field for field in self.query(Field) if field.key == key)
+
+    def _choice(self, key: str, options: Sequence[str], otherwise: str) -> Choice:
+        value = text(self.section.get(key))
+        return Choice(key, f"field.{key}", self.words, options=options, value=value, otherwise=otherwise)
 
     def _node_row(self, line: Line, ticked: set[str]) -> Row:
         node = line.node

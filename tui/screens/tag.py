@@ -1,4 +1,4 @@
-"""The form of one OPC UA tag: its name and unit."""
+"""The form of one OPC UA tag: its name and unit, and how an array or a structure is taken apart."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from tui.i18n import Words
-from tui.inputs import assign, text
+from tui.inputs import assign, names, names_text, number, text
 from tui.screens.dialogs import DIALOG_CSS
 from tui.widgets.form import Field, Press
 
@@ -39,11 +39,13 @@ class TagForm(ModalScreen[dict[str, Any] | None]):
         self._words = words
 
     def compose(self) -> ComposeResult:
-        """Two fields and two buttons."""
+        """Four fields and two buttons."""
         with Vertical(classes="box"):
             yield Static(Text(text(self._tag.get("node"))))
             yield Field("tag-name", "field.name", self._words, value=text(self._tag.get("name")))
             yield Field("tag-unit", "field.unit", self._words, value=text(self._tag.get("unit")))
+            yield Field("tag-elements", "field.elements", self._words, value=text(self._tag.get("elements")))
+            yield Field("tag-fields", "field.fields", self._words, value=names_text(self._tag.get("fields")))
             with Horizontal(classes="buttons"):
                 yield Press("do.keep", self._words)
                 yield Press("do.cancel", self._words)
@@ -61,5 +63,11 @@ class TagForm(ModalScreen[dict[str, Any] | None]):
 
     def action_keep(self) -> None:
         """Gives the tag back as it shall be."""
-        name, unit = (field.value for field in self.query(Field))
-        self.dismiss(assign(self._tag, {"name": name or self._tag.get("name"), "unit": unit}))
+        name, unit, elements, fields = (field.value for field in self.query(Field))
+        values = {
+            "name": name or self._tag.get("name"),
+            "unit": unit,
+            "elements": number(elements),
+            "fields": names(fields),
+        }
+        self.dismiss(assign(self._tag, values))

@@ -23,13 +23,15 @@ class Say(Static):
         words: the language.
         tone: its look.
         classes: for the style sheet.
+        told: what stands in its braces.
     """
 
-    def __init__(self, key: str, words: Words, *, tone: str = "", classes: str = "") -> None:
+    def __init__(self, key: str, words: Words, *, tone: str = "", classes: str = "", **told: object) -> None:
         super().__init__(classes=classes)
         self._key = key
         self._words = words
         self._tone = tone
+        self._told = told
         self._sign = ""
 
     def show_sign(self, sign: str) -> None:
@@ -39,7 +41,7 @@ class Say(Static):
 
     def render(self) -> Text:
         """The text in the language of now."""
-        return Text(self._sign + self._words(self._key), style=style(self._tone))
+        return Text(self._sign + clean(self._words(self._key, **self._told)), style=style(self._tone))
 
 
 class Hint(NamedTuple):

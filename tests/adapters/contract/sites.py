@@ -6,16 +6,21 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from asyncua import ua
+from msgspec import structs
 
-from adapters import modbus, opcua
+from adapters import base, modbus, opcua
 from adapters.base import Protocol
 from adapters.modbus.settings import ModbusSettings, ModbusTag
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.config.models import DeviceSettings
 from tests.adapters.modbus import rig as modbus_rig
+from tests.adapters.opcua import secured
+from tests.adapters.opcua.certificates import make
 from tests.adapters.opcua.plc import Plc
 
 __all__ = ["SITES", "Site"]
@@ -30,10 +35,14 @@ class Site(ABC):
     Attributes:
         protocol: what reads it.
         port: where it listens; kept over `stop` and `start`.
+        house: what the gateway's devices have in common.
+        connections_per_run: how many connections one run makes, one after the other.
     """
 
     protocol: Protocol
     port = 0
+    house: base.Site = base.NOWHERE
+    connections_per_run = 1
 
     @abstractmethod
     async def start(self) -> None:
@@ -42,6 +51,9 @@ class Site(ABC):
     @abstractmethod
     async def stop(self) -> None:
         """Stops it; whoever is connected is thrown out."""
+
+    def close(self) -> None:  # noqa: B027 - most have nothing to put away
+        """Puts away what it has on disk; it is stopped, and will not be started again."""
 
     @abstractmethod
     def settings(self, port: int) -> DeviceSettings:
@@ -85,11 +97,14 @@ class OpcuaSite(Site):
     async def start(self) -> None:
         if self._plc is not None:
             return
-        self._plc = plc = await Plc.start(self.port)
+        self._plc = plc = await self._open()
         self.port = plc.port
         await plc.add_all({MOVES: 1.0, RESTS: 2.0})
         setpoint = await plc.server.nodes.objects.add_variable(ua.NodeId(SETPOINT, 2), SETPOINT, 3.0)
         await setpoint.set_writable()
+
+    async def _open(self) -> Plc:
+        return await Plc.start(self.port)
 
     async def stop(self) -> None:
         if self._plc is not None:
@@ -109,6 +124,29 @@ class OpcuaSite(Site):
         self._value += 1
         if self._plc is not None:
             await self._plc.write(MOVES, ua.DataValue(ua.Variant(float(self._value))))
+
+
+class SecuredOpcuaSite(OpcuaSite):
+    """The same, signed and encrypted, with a user name. One connection asks for the endpoints, one reads."""
+
+    connections_per_run = 2
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self._made = make()
+        self.house = secured.site(Path(self._folder.name))
+        secured.trust(self.house, self._made)
+
+    async def _open(self) -> Plc:
+        return await secured.SecuredPlc.open(self._made, port=self.port)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def settings(self, port: int) -> OpcuaSettings:
+        secrets = {"security": "auto", "username": "op", "password": "right"}
+        return structs.replace(super().settings(port), **secrets)
 
 
 class ModbusSite(Site):
@@ -145,4 +183,4 @@ class ModbusSite(Site):
         """Every poll is news."""
 
 
-SITES: dict[str, type[Site]] = {"opcua": OpcuaSite, "modbus": ModbusSite}
+SITES: dict[str, type[Site]] = {"opcua": OpcuaSite, "opcua secured": SecuredOpcuaSite, "modbus": ModbusSite}

@@ -7,6 +7,7 @@ test which will never succeed ends.
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from pymodbus.server import ModbusTcpServer
+from pymodbus.framer import FramerType
+from pymodbus.server import ModbusTcpServer, ModbusTlsServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from adapters.base import Context
@@ -68,7 +70,9 @@ class Plc:
 
 
 @asynccontextmanager
-async def plc(*devices: SimDevice, port: int = 0) -> AsyncIterator[Plc]:
+async def plc(
+    *devices: SimDevice, port: int = 0, framer: FramerType = FramerType.SOCKET, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[Plc]:
     requests: list[tuple[int, int, int, int]] = []
     writes: list[tuple[int, int, int, tuple[int, ...]]] = []
 
@@ -80,7 +84,11 @@ async def plc(*devices: SimDevice, port: int = 0) -> AsyncIterator[Plc]:
                 writes.append((pdu.dev_id, pdu.function_code, pdu.address, words))
         return pdu
 
-    server = ModbusTcpServer(list(devices), address=(LOOPBACK, port), trace_pdu=note)
+    where: dict[str, Any] = {"address": (LOOPBACK, port), "trace_pdu": note, "framer": framer}
+    if tls is None:
+        server = ModbusTcpServer(list(devices), **where)
+    else:
+        server = ModbusTlsServer(list(devices), sslctx=tls, **where)
     await server.serve_forever(background=True)
     try:
         yield Plc(server, server.transport.sockets[0].getsockname()[1], requests, writes)
@@ -135,10 +143,13 @@ Script = Callable[[Exchange], Awaitable[None]]
 async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
     """A Modbus TCP gateway that does with each request what the script says; yields its port."""
     tasks: set[asyncio.Task[None]] = set()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_connection(LOOPBACK, target_port)
+        ends = [writer]
         try:
+            up_reader, up_writer = await asyncio.open_connection(LOOPBACK, target_port)
+            ends.append(up_writer)
             while True:
                 request = await _frame(reader)
 
@@ -151,12 +162,13 @@ async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            for end in (writer, up_writer):
+            for end in ends:
                 end.close()
                 with suppress(ConnectionError):
                     await end.wait_closed()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         task = asyncio.get_running_loop().create_task(serve(reader, writer))
         tasks.add(task)
         task.add_done_callback(tasks.discard)
@@ -169,6 +181,8 @@ async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:  # also of those whose task was cancelled before it began
+            writer.close()
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:
@@ -177,8 +191,8 @@ async def _frame(reader: asyncio.StreamReader) -> bytes:
 
 
 def settings(port: int, tags: Sequence[ModbusTag], **changes: Any) -> ModbusSettings:
-    values: dict[str, Any] = {"host": LOOPBACK, "interval_s": 0.02, "timeout_s": 5.0, **changes}
-    return ModbusSettings(name="plc", port=port, tags=list(tags), **values)
+    values: dict[str, Any] = {"name": "plc", "host": LOOPBACK, "interval_s": 0.02, "timeout_s": 5.0, **changes}
+    return ModbusSettings(port=port, tags=list(tags), **values)
 
 
 class Inbox:
@@ -205,6 +219,7 @@ class Site:
 
     def __init__(self, what: ModbusSettings, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         assert PROTOCOL.check(what) == []
+        self.name = what.name
         self.inbox = Inbox()
         self.live: list[bool] = []
         self.metrics = Metrics()
@@ -217,7 +232,7 @@ class Site:
         await self.adapter.run(self.inbox)
 
     def errors(self, cause: str) -> float:
-        return self.metrics.snapshot().get("tidegate_source_errors_total", {}).get(f"plc,{cause}", 0.0)
+        return self.metrics.snapshot().get("tidegate_source_errors_total", {}).get(f"{self.name},{cause}", 0.0)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:

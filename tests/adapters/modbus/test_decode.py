@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from adapters.modbus.address import Table
 from adapters.modbus.decode import Decoder, bad_record
-from adapters.modbus.errors import NOT_FINITE
+from adapters.modbus.errors import NOT_BCD, NOT_FINITE
 from adapters.modbus.items import resolve
 from adapters.modbus.planner import plan_requests
 from adapters.modbus.settings import ModbusSettings, ModbusTag
@@ -26,6 +26,8 @@ FORMATS = {
     "uint64": "Q",
     "float32": "f",
     "float64": "d",
+    "bcd16": "H",
+    "bcd32": "I",
 }
 # What each name of an order means for values of 2, 4 and 8 bytes: which byte of the value comes first, second, ...
 ORDERS = {
@@ -67,6 +69,11 @@ def oracle(tag: ModbusTag, wire: bytes) -> tuple[int, Any, Kind]:
     letters = ORDERS[order][size]
     value = bytes(wire[start + letters.index(letter)] for letter in sorted(letters))
     number = struct.unpack(f">{format_}", value)[0]
+    if (tag.type or "").startswith("bcd"):
+        digits = value.hex()
+        if not digits.isdecimal():
+            return NOT_BCD.status, None, Kind.F64
+        number = int(digits)
     kind = Kind.F64 if format_ in "fd" else Kind.I64 if format_.islower() else Kind.U64
     if tag.scale is not None or tag.offset is not None:
         number, kind = number * (1.0 if tag.scale is None else tag.scale) + (tag.offset or 0.0), Kind.F64
@@ -80,15 +87,17 @@ def decode(tags: list[ModbusTag], wire: bytes, *, max_gap: int = 16) -> Batch:
     items = resolve(settings)
     heap = bytearray(b"before")
     parts = []
-    not_finite = 0
+    not_finite = not_bcd = 0
     for request in plan_requests(items, max_registers=125, max_gap=max_gap):
         raw = wire[request.address * 2 : (request.address + request.count) * 2]
         registers = [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
         decoded = Decoder(request, range(100, 100 + len(items))).decode(registers, T_NS, heap)
         parts.append(decoded.records)
         not_finite += decoded.not_finite
+        not_bcd += decoded.not_bcd
     batch = Batch(b"".join(parts), bytes(heap)).check()
     assert not_finite == batch.statuses().count(NOT_FINITE.status)
+    assert not_bcd == batch.statuses().count(NOT_BCD.status)
     return batch
 
 
@@ -143,6 +152,8 @@ EXTREMES = {
     "uint64": [0, 2**64 - 1, 2**63, 0x0102030405060708],
     "float32": [0.0, -0.0, 1.5, -1.5, 3.4028234663852886e38, 1.401298464324817e-45],
     "float64": [0.0, -1.5, 1.7976931348623157e308, 5e-324, math.pi],
+    "bcd16": [0x0000, 0x9999, 0x1234],
+    "bcd32": [0x00000000, 0x99999999, 0x12345678],
 }
 
 
@@ -160,6 +171,8 @@ def test_extreme_values_in_every_order(type_: Any, order: Any) -> None:
         for i in range(len(EXTREMES[type_]))
     ]
     values = [reading.value for reading in by_point(decode(tags, wire))]
+    if type_.startswith("bcd"):
+        values = [int(str(value), 16) for value in values]  # back to the bits
     assert struct.pack(f">{len(values)}{format_}", *values) == struct.pack(f">{len(values)}{format_}", *EXTREMES[type_])
 
 
@@ -211,3 +224,12 @@ def test_a_template_is_not_shared_between_polls() -> None:
     decoder.decode(nan, 1, bytearray())
     (reading,) = Batch(bytes(decoder.decode([0x3F80, 0], 2, bytearray()).records))
     assert reading == Reading(2, 1.0, 1, GOOD, Kind.F64, Flag.GATEWAY_TIME)
+
+
+def test_a_digit_beyond_nine_is_no_measurement_and_harms_no_other() -> None:
+    tags = [ModbusTag(name=f"d{i}", address=i, type="bcd16") for i in range(4)]
+    tags.append(ModbusTag(name="scaled", address=1, type="bcd16", scale=0.5))
+    readings = by_point(decode(tags, bytes.fromhex("1234 12a4 0042 ffff")))
+    assert [reading.value for reading in readings] == [1234, None, 42, None, None]
+    assert [reading.status for reading in readings] == [GOOD, *[NOT_BCD.status], GOOD, NOT_BCD.status, NOT_BCD.status]
+    assert readings[0].kind is Kind.U64

@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from adapters.modbus.decode import Decoder
-from adapters.modbus.encode import Function, NotWritable, Write, encode
+from adapters.modbus.encode import Function, NotWritable, Write, encode, with_bit
 from adapters.modbus.items import Item, check, resolve
 from adapters.modbus.planner import plan_requests
 from adapters.modbus.settings import ModbusSettings, ModbusTag
@@ -23,6 +23,8 @@ INTEGERS = {
     "uint32": (0, 2**32 - 1),
     "int64": (-(2**63), 2**63 - 1),
     "uint64": (0, 2**64 - 1),
+    "bcd16": (0, 9_999),
+    "bcd32": (0, 99_999_999),
 }
 REGISTERS = {"16": 1, "32": 2, "64": 4}
 
@@ -202,3 +204,21 @@ def test_anything_fits_or_is_refused_with_a_text(value: Value, data: st.DataObje
         assert len(write.words) == item.count
         assert all(0 <= word <= 65_535 for word in write.words)
     assert not told or "does not fit: it takes " in told
+
+
+@given(st.integers(0, 65_535), st.integers(0, 15), st.booleans(), st.sampled_from(["AB", "BA"]))
+def test_a_bit_put_into_its_register_leaves_the_others_alone(register: int, bit: int, value: bool, order: str) -> None:
+    mask = encode(tag(bit=bit, byte_order=order), value)
+    whole = with_bit(mask, register)
+    assert (whole.function, whole.address) == (Function.REGISTER, 100)
+    changed = 1 << (bit if order == "AB" else bit ^ 8)
+    assert whole.words[0] & ~changed == register & ~changed
+    assert bool(whole.words[0] & changed) == value
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "function"),
+    [({"register": "coil"}, True, Function.COILS), ({}, 1, Function.REGISTERS), ({"bit": 1}, True, Function.MASK)],
+)
+def test_a_device_may_have_no_single_writes(keys: dict[str, Any], value: Value, function: Function) -> None:
+    assert encode(tag(**keys), value, single=False).function is function

@@ -5,12 +5,8 @@ import logging
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
-from pymodbus.pdu import ModbusPDU
 
-from adapters.modbus.client import _Framer
+from adapters.modbus.endpoint import Endpoint
 from adapters.modbus.errors import Unreachable
 from adapters.modbus.settings import ModbusTag
 from adapters.modbus.transport import Link
@@ -76,30 +72,17 @@ async def test_a_hostile_frame_prints_no_traceback_and_ends_nothing_else(
     assert [record for record in caplog.records if record.exc_info or record.name == "asyncio"] == []
 
 
-@given(st.binary(max_size=300), st.integers(0, 255), st.integers(0, 65_535))
-@hypothesis_settings(max_examples=300, suppress_health_check=[HealthCheck.too_slow])
-def test_no_bytes_make_the_framer_raise(noise: bytes, unit_id: int, transaction: int) -> None:
-    refused: list[bool] = []
-    framer = _Framer(lambda: refused.append(True))
-    for function in (b"", b"\x01", b"\x03", b"\x05", b"\x06", b"\x10", b"\x16", b"\x83"):
-        body = bytes([unit_id]) + function + noise
-        data = transaction.to_bytes(2, "big") + b"\0\0" + len(body).to_bytes(2, "big") + body
-        used, pdu = framer.handleFrame(data, unit_id, transaction)
-        assert used <= len(data)
-        assert pdu is None or isinstance(pdu, ModbusPDU)
-
-
 @pytest.mark.parametrize("turns", range(12))
 async def test_ending_the_link_ends_a_dial_under_way(turns: int) -> None:
     async with plc(device()) as server:
         before = asyncio.all_tasks()
-        link = Link(host=LOOPBACK, port=server.port, timeout_s=60)
-        dial = asyncio.create_task(link.dial())
+        link = Link(Endpoint("tcp", LOOPBACK, server.port))
+        dial = asyncio.create_task(link.dial(timeout_s=60))
         for _ in range(turns):
             await asyncio.sleep(0)
         link.end()
         (outcome,) = await asyncio.gather(dial, return_exceptions=True)
-        assert isinstance(outcome, Unreachable) or not outcome.connected
+        assert isinstance(outcome, Unreachable) or not outcome.usable
         with pytest.raises(Unreachable, match="stopped reading"):
-            await link.dial()
+            await link.dial(timeout_s=60)
         await until(lambda: not server.connections and asyncio.all_tasks() == before)

@@ -124,9 +124,10 @@ def test_plan_names_requests_and_slips() -> None:
         '(if the manual says 40001, write address = "40001": that is holding 0)'
     )
     assert lines[1].startswith("note: tag 't1' is holding 40003, ")
-    assert lines[2].startswith("unit 1, function 3, holding 40001 to 40003: 3 registers for 2 tags (t0 to t1)")
-    assert lines[3] == "unit 9, function 3, holding 0: 1 register for 1 tag (t2)"
-    assert "3 tags in 2 requests every 1 s" in lines[4]
+    assert lines[2] == "Modbus TCP to h:502; one request at a time"
+    assert lines[3].startswith("unit 1, function 3, holding 40001 to 40003: 3 registers for 2 tags (t0 to t1)")
+    assert lines[4] == "unit 9, function 3, holding 0: 1 register for 1 tag (t2)"
+    assert lines[5].startswith("every 1 s: 3 tags in 2 requests (4 registers); about 10 ms a cycle")
 
 
 @pytest.mark.parametrize(
@@ -157,8 +158,8 @@ def test_many_slips_do_not_bury_the_plan() -> None:
 
 def test_plan_counts_one_of_each_rightly() -> None:
     lines = PROTOCOL.plan(load({"address": "00001"}))
-    assert lines[0] == "unit 1, function 1, coil 0: 1 bit for 1 tag (t0)"
-    assert lines[1].startswith("1 tag in 1 request every 1 s")
+    assert lines[1] == "unit 1, function 1, coil 0: 1 bit for 1 tag (t0)"
+    assert lines[2].startswith("every 1 s: 1 tag in 1 request (1 bit); ")
 
 
 def test_plan_says_when_the_interval_is_too_short() -> None:

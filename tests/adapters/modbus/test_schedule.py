@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.modbus.schedule import Slot, next_slot, probe_delay_s
+from adapters.modbus.schedule import (
+    Agenda,
+    Slot,
+    least_patience_s,
+    next_slot,
+    patience_s,
+    probe_delay_s,
+    probe_patience_s,
+    probes_free_again_s,
+)
 
 
 @pytest.mark.parametrize(
@@ -42,3 +51,59 @@ def test_a_unit_that_stays_silent_takes_little_of_the_time(failures: int, interv
     assert delay_s <= max(60, 20 * timeout_s)
     if failures > 20:
         assert delay_s >= min(max(60, 20 * timeout_s), interval_s) >= min(20 * timeout_s, interval_s)
+
+
+@pytest.mark.parametrize(("slack_s", "wait_s"), [(10, 1), (0.5, 0.45), (0.1, 0.25), (-3, 0.25)])
+def test_a_unit_of_which_nothing_is_known_gets_what_time_is_left(slack_s: float, wait_s: float) -> None:
+    assert patience_s(slack_s, timeout_s=1.0) == pytest.approx(wait_s)
+
+
+@pytest.mark.parametrize(("usual_s", "least_s"), [(0.0, 0.25), (0.001, 0.05), (0.01, 0.2), (0.9, 0.25)])
+def test_no_unit_is_judged_by_less_than_others_need(usual_s: float, least_s: float) -> None:
+    assert least_patience_s(timeout_s=1.0, usual_s=usual_s) == pytest.approx(least_s)
+    assert patience_s(-1, timeout_s=1.0, usual_s=usual_s) == pytest.approx(least_s)
+
+
+@pytest.mark.parametrize(
+    ("slack_s", "failures", "is_free", "wait_s"),
+    [
+        (2.0, 1, False, 1.0),
+        (0.8, 1, True, 0.72),
+        (0.8, 1, False, 0.72),
+        (0.8, 8, True, 1.0),
+        (0.8, 8, False, 0.72),
+        (0.1, 1, True, 1.0),
+        (0.1, 1, False, None),
+        (-1.0, 1, False, None),
+    ],
+)
+def test_a_probe_keeps_to_the_time_that_is_left(
+    slack_s: float, failures: int, is_free: bool, wait_s: float | None
+) -> None:
+    patience = probe_patience_s(slack_s, timeout_s=1.0, failures=failures, is_free=is_free)
+    assert patience == (None if wait_s is None else pytest.approx(wait_s))
+
+
+def test_probes_that_make_a_poll_late_are_one_in_twenty() -> None:
+    assert probes_free_again_s(100.0, late_s=0.0, interval_s=1.0) == 100.0
+    assert probes_free_again_s(100.0, late_s=0.5, interval_s=1.0) == 130.0
+    assert probes_free_again_s(100.0, late_s=3.0, interval_s=1.0) == 180.0
+
+
+def test_each_class_keeps_its_own_grid() -> None:
+    agenda = Agenda([10.0, 1.0, 1.0], now_s=100.0)
+    assert agenda.due(100.0) == [1.0, 10.0]
+    agenda.begin(1.0)
+    agenda.begin(10.0)
+    assert agenda.due(100.0) == []
+    assert agenda.slack_s(100.2) == pytest.approx(0.8)
+    assert agenda.finish(1.0, now_s=100.3) == 0
+    assert agenda.next_s() == 101.0
+    assert agenda.slack_s(100.3) == pytest.approx(0.7)
+    # The slow class is still being read when the fast one is due again.
+    assert agenda.due(101.0) == [1.0]
+    agenda.begin(1.0)
+    assert agenda.finish(1.0, now_s=104.5) == 3
+    assert agenda.finish(10.0, now_s=104.5) == 0
+    assert agenda.next_s() == 105.0
+    assert agenda.due(110.0) == [1.0, 10.0]

@@ -89,3 +89,34 @@ def test_a_unit_whose_probe_is_due_is_asked_like_the_others_and_keeps_its_failur
     assert not unit.answers
     unit.fall_silent(now_s=10.0, interval_s=1.0, timeout_s=1.0)
     assert unit.silence == Silence(failures=4, probe_at_s=18.0)
+
+
+def test_a_length_that_is_refused_while_its_halves_are_answered_is_not_asked_again() -> None:
+    unit = Unit(1, plan_requests([item(i, i) for i in range(500)], max_registers=125, max_gap=0))
+    first = unit.due(0.0)[0]
+    pieces = unit.split(first)
+    unit.accept(pieces[0])
+    assert unit.most_registers is None
+    unit.accept(pieces[1])
+    assert unit.most_registers == 124
+    assert [request.count for request in unit.due(0.0)] == [62, 63] * 4
+    # The halves are refused, too: it takes less than that.
+    quarters = unit.split(unit.due(0.0)[0])
+    for quarter in quarters:
+        unit.accept(quarter)
+    assert unit.most_registers == 61
+    assert max(request.count for request in unit.due(0.0)) <= 61
+    assert sum(request.count for request in unit.due(0.0)) == 500
+
+
+def test_a_refusal_whose_half_is_refused_as_well_teaches_no_length() -> None:
+    unit, (request,) = make(100)
+    first, second = unit.split(request)
+    unit.accept(first)
+    unit.split(second)
+    assert unit.most_registers is None
+    assert unit.due(0.0)[0] is first
+    gapped = Unit(1, plan_requests([item(0, 0), item(1, 9)], max_registers=125, max_gap=10))
+    for piece in gapped.split(gapped.due(0.0)[0]):
+        gapped.accept(piece)
+    assert gapped.most_registers is None

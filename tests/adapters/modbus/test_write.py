@@ -241,6 +241,68 @@ async def test_a_device_without_mask_write_is_not_helped_by_reading_and_writing_
         assert server.writes == []
 
 
+async def test_where_it_is_asked_for_a_bit_is_written_by_reading_and_writing_back() -> None:
+    async def script(exchange: Exchange) -> None:
+        if exchange.function in (6, 22):
+            exchange.refuse(1)
+        else:
+            await exchange.forward()
+
+    async with behind(script, bit_writes="read_modify_write", single_writes=False) as (site, server):
+        assert (await write(site, "running", True)).value is True
+        assert server.writes == [(1, 16, 9, (0xFF08,))]
+        # Read, write and read-back are one turn.
+        asked = [request[1:] for request in server.requests]
+        at = asked.index((16, 9, 1))
+        assert asked[at - 1] == asked[at + 1] == (3, 9, 1)
+
+
+async def test_a_bit_whose_register_cannot_be_read_is_not_written() -> None:
+    hidden = False
+
+    async def script(exchange: Exchange) -> None:
+        if hidden and exchange.address == 9:
+            exchange.refuse(2)
+        else:
+            await exchange.forward()
+
+    async with behind(script, bit_writes="read_modify_write") as (site, server):
+        hidden = True
+        with pytest.raises(TidegateError, match=r"could not be read first: exception 2 .*Nothing was written"):
+            await write(site, "running", True)
+        assert server.writes == []
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "sent"),
+    [
+        ("valve", True, (1, 15, 3, (1,))),
+        ("setpoint", 7, (1, 16, 0, (7,))),
+        ("total", 7, (1, 16, 2, (7, 0))),
+        ("running", True, (1, 22, 9, (0xFFF7, 0x0008))),
+    ],
+)
+async def test_a_device_without_single_writes(
+    tag: str, value: Value, sent: tuple[int, int, int, tuple[int, ...]]
+) -> None:
+    async with polled(single_writes=False) as (site, server):
+        assert (await write(site, tag, value)).value == value
+        assert [(*one[:3], one[3][: len(sent[3])]) for one in server.writes] == [sent]
+
+
+async def test_decimals_are_written_and_read_back() -> None:
+    tags = [
+        ModbusTag(name="four", address=0, type="bcd16"),
+        ModbusTag(name="eight", address=1, type="bcd32", byte_order="CDAB", scale=0.01),
+    ]
+    async with polled(*tags) as (site, server):
+        assert (await write(site, "four", 1234)).value == 1234
+        assert (await write(site, "eight", 123_456.78)).value == pytest.approx(123_456.78)
+        assert server.writes == [(1, 6, 0, (0x1234,)), (1, 16, 1, (0x5678, 0x1234))]
+        with pytest.raises(TidegateError, match="from 0 to 9999"):
+            await write(site, "four", 10_000)
+
+
 async def silent(exchange: Exchange) -> None:
     """The write is not answered."""
 

@@ -11,14 +11,15 @@ from asyncua.crypto.permission_rules import User, UserRole
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 
-from adapters.base import Adapter, Context
+from adapters.base import NOWHERE, Adapter, Context
 from adapters.opcua import PROTOCOL
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
+from adapters.plant.subscriptions import use_kept_subscriptions
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
 from tests.waiting import until
 
-__all__ = ["NOW_NS", "Line", "Plc", "Rig", "until"]
+__all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "until"]
 
 NOW_NS = 1_800_000_000_000_000_000
 """What the gateway's clock says in these tests."""
@@ -43,12 +44,23 @@ class Plc:
         self.port = 0
 
     @classmethod
-    async def start(cls, port: int = 0) -> "Plc":
+    async def start(cls, port: int = 0, *, stock: bool = False, before: tuple[str, ...] = ()) -> "Plc":
+        """Starts one.
+
+        Args:
+            port: where; 0 lets the system choose.
+            stock: with asyncua's own subscriptions, which cannot be taken over (`adapters.plant`).
+            before: namespaces that come before ours.
+        """
         server = Server(user_manager=_Users())
         await server.init()
+        if not stock:
+            use_kept_subscriptions(server)
         server.set_endpoint(f"opc.tcp://127.0.0.1:{port}")
         server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
-        assert await server.register_namespace(URI) == 2
+        for uri in before:
+            await server.register_namespace(uri)
+        assert await server.register_namespace(URI) == 2 + len(before)
         plc = cls(server)
         await server.start()
         plc.port = server.bserver.port
@@ -62,18 +74,21 @@ class Plc:
         """Ends what a test left behind. Its variables stay: asyncua takes a minute to delete thousands."""
         await self.service.delete_subscriptions([*self.service.subscriptions])
 
-    async def add(self, name: str, value: Any) -> None:
-        await self.add_all({name: value})
+    async def add(self, name: str, value: Any, *, namespace: int = 2) -> None:
+        await self.add_all({name: value}, namespace=namespace)
 
-    async def add_all(self, values: dict[str, Any]) -> None:
-        """Adds variables whose node ids are ns=2;s=NAME; one that an earlier test added gets the new value."""
+    async def add_all(self, values: dict[str, Any], *, below: ua.NodeId | None = None, namespace: int = 2) -> None:
+        """Adds variables whose node ids are ns=2;s=NAME; one that an earlier test added gets the new value.
+
+        Put `below` folders where they are thousands: asyncua compares each with all its siblings.
+        """
         variants = [value if isinstance(value, ua.Variant) else ua.Variant(value) for value in values.values()]
         results = await self.server.iserver.isession.add_nodes(
             [
                 ua.AddNodesItem(
-                    ParentNodeId=ua.NodeId(ua.ObjectIds.ObjectsFolder),
+                    ParentNodeId=below or ua.NodeId(ua.ObjectIds.ObjectsFolder),
                     ReferenceTypeId=ua.NodeId(ua.ObjectIds.Organizes),
-                    RequestedNewNodeId=ua.NodeId(name, 2),
+                    RequestedNewNodeId=ua.NodeId(name, namespace),
                     BrowseName=ua.QualifiedName(name, 2),
                     NodeClass=ua.NodeClass.Variable,
                     NodeAttributes=ua.VariableAttributes(Value=variant),
@@ -188,30 +203,59 @@ class Line:
             writer.close()
 
 
+class Remembered:
+    """A memory that outlives the adapter, as the spool's does."""
+
+    def __init__(self) -> None:
+        self.wanted = True
+        self.state = b""
+        self.mark = b""
+
+    async def recall(self) -> tuple[bytes, bytes]:
+        return self.state, self.mark
+
+    async def keep(self, state: bytes) -> bool:
+        self.state = state
+        return True
+
+
 class Rig:
     """An adapter on a server, and what it emitted."""
 
     def __init__(self, port: int, nodes: dict[str, str], **settings: Any) -> None:
-        kinds = settings.pop("kinds", {})
-        tags = [OpcuaTag(name=name, node=node, kind=kinds.get(name)) for name, node in nodes.items()]
+        kinds, site = settings.pop("kinds", {}), settings.pop("site", NOWHERE)
+        own = settings.pop("own", {}) | settings.pop("apart", {})
+        memory = settings.pop("memory", None)
+        tags = [
+            OpcuaTag(name=name, node=node, kind=kinds.get(name), **own.get(name, {})) for name, node in nodes.items()
+        ]
+        names = [name for tag in tags for name in tag.point_names]
         settings = {"publishing_interval_ms": 20.0, "timeout_s": 5.0, **settings}
         self.settings = OpcuaSettings(name="press", url=f"opc.tcp://127.0.0.1:{port}", tags=tags, **settings)
         self.metrics = Metrics()
         self.lives: list[bool] = []
         self.context = Context(
-            points=range(101, 101 + len(tags)), metrics=self.metrics, now_ns=lambda: NOW_NS, live=self.lives.append
+            points=range(101, 101 + len(names)),
+            metrics=self.metrics,
+            now_ns=lambda: NOW_NS,
+            live=self.lives.append,
+            site=site,
+            memory=memory,
         )
-        self.numbers = dict(zip(nodes, range(101, 101 + len(tags)), strict=True))
+        self.memory: Remembered | None = memory
+        self.numbers = dict(zip(names, range(101, 101 + len(names)), strict=True))
         self.batches: list[Batch] = []
         self.entered = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.adapter: Adapter = PROTOCOL.create(self.settings, self.context)
 
-    async def emit(self, batch: Batch) -> None:
+    async def emit(self, batch: Batch, mark: bytes = b"", /) -> None:
         self.entered += 1
         await self.gate.wait()
         self.batches.append(batch)
+        if mark and self.memory is not None:
+            self.memory.mark = mark
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["asyncio.Task[None]"]:

@@ -75,6 +75,35 @@ def only(body: bytes, **arguments: Any) -> Reading:
         ),
         (ua.Variant(ua.ServerState.Suspended, V.Int32), Kind.I64, 3),
         (ua.Variant(ua.StatusCode(0x80340000), V.StatusCode), Kind.U64, 0x80340000),
+        (ua.Variant(ua.NodeId("x", 2), V.NodeId), Kind.STR, "ns=2;s=x"),
+        (ua.Variant(ua.NodeId(85), V.NodeId), Kind.STR, "i=85"),
+        (ua.Variant(ua.NodeId(70000, 3), V.NodeId), Kind.STR, "ns=3;i=70000"),
+        (ua.Variant(ua.NodeId(b"b", 1), V.NodeId), Kind.STR, "ns=1;b=Yg=="),
+        (
+            ua.Variant(ua.NodeId(uuid.UUID("09087e75-8e5e-499b-954f-f2a9603db28a"), 2), V.NodeId),
+            Kind.STR,
+            "ns=2;g=09087e75-8e5e-499b-954f-f2a9603db28a",
+        ),
+        (
+            ua.Variant(ua.ExpandedNodeId("x", 2, NamespaceUri="urn:a;b%", ServerIndex=3), V.ExpandedNodeId),
+            Kind.STR,
+            "svr=3;nsu=urn:a%3Bb%25;s=x",
+        ),
+        (ua.Variant(ua.QualifiedName("Größe", 2), V.QualifiedName), Kind.STR, "2:Größe"),
+        (ua.Variant(ua.QualifiedName("x", 0), V.QualifiedName), Kind.STR, "x"),
+        (ua.Variant(ua.DataValue(ua.Variant(7, V.Int16), SourceTimestamp=TIME), V.DataValue), Kind.I64, 7),
+        (
+            ua.Variant(
+                ua.DiagnosticInfo(
+                    SymbolicId=1,
+                    AdditionalInfo="x",
+                    InnerStatusCode=ua.StatusCode(5),
+                ),
+                V.DiagnosticInfo,
+            ),
+            Kind.STR,
+            '{"symbolicId": 1, "additionalInfo": "x", "innerStatusCode": 5}',
+        ),
     ],
 )
 def test_every_scalar_type_keeps_its_value(variant: ua.Variant, kind: Kind, value: object) -> None:
@@ -91,15 +120,10 @@ UNSUPPORTED = [
     ua.Variant([[1, 2], [3, 4]], V.Int32),
     ua.Variant([ua.LocalizedText("a", "b")], V.LocalizedText),
     ua.Variant([ua.Variant(1, V.Int32), ua.Variant(["x"], V.String)], V.Variant),
-    ua.Variant(ua.NodeId("x", 2), V.NodeId),
     ua.Variant([ua.NodeId(1), ua.NodeId(70000, 3), ua.NodeId(300, 1), ua.NodeId(b"b", 1)], V.NodeId),
-    ua.Variant(ua.NodeId(uuid.UUID(int=7), 2), V.NodeId),
-    ua.Variant(ua.ExpandedNodeId("x", 2, NamespaceUri="urn:a", ServerIndex=3), V.ExpandedNodeId),
-    ua.Variant(ua.QualifiedName("x", 2), V.QualifiedName),
     ua.Variant(ua.Argument(Name="a"), V.ExtensionObject),
     ua.Variant(None, V.ExtensionObject),
     ua.Variant(ua.DataValue(ua.Variant([1], V.Int32), SourceTimestamp=TIME, ServerTimestamp=TIME), V.DataValue),
-    ua.Variant(ua.DiagnosticInfo(SymbolicId=1, AdditionalInfo="x", InnerStatusCode=ua.StatusCode()), V.DiagnosticInfo),
 ]
 
 
@@ -112,6 +136,7 @@ def test_what_is_no_reading_is_bad_and_spoils_nothing_around_it(variant: ua.Vari
         Reading(TIME_NS, 2.0, 3),
     ]
     assert decoded.odd == {"unsupported_value": 1}
+    assert [*decoded.strange] == [1]
     assert decoded.complete
 
 
@@ -193,6 +218,16 @@ def test_a_declared_kind_is_kept_or_the_reading_is_bad(declared: Kind, variant: 
 
 def test_an_xml_element_is_text() -> None:
     assert only(raw(struct.pack("<IBBi", 0, 0x01, 16, 4), b"<a/>")).value == "<a/>"
+
+
+def test_diagnostics_inside_diagnostics() -> None:
+    body = raw(struct.pack("<IBBBBi", 0, 0x01, 25, 0x40, 0x08, 2))
+    assert only(body).value == '{"innerDiagnosticInfo": {"locale": 2}}'
+
+
+def test_a_bad_status_inside_a_data_value_leaves_no_value() -> None:
+    inner = ua.DataValue(ua.Variant(7), ua.StatusCode(0x80050000))
+    assert only(items(ua.Variant(inner, V.DataValue))) == Reading(TIME_NS, None, 1, BAD_NO_DATA)
 
 
 def test_text_that_is_no_utf8_is_repaired() -> None:
@@ -291,9 +326,20 @@ def test_random_bytes_never_raise(junk: bytes, number: int) -> None:
         bytes([24]) * 5000,
         bytes([25]) + bytes([0x40]) * 5000,
         bytes([12]) + struct.pack("<i", 2**31 - 1),
+        bytes([23, 1]) * 5000,
+        bytes([17, 6]) + bytes(50),
         bytes([0x98]) + (struct.pack("<i", 1) + bytes([0x98])) * 500,
     ],
-    ids=["array of nothing", "huge array", "deep variant", "deep diagnostics", "huge text", "deep arrays"],
+    ids=[
+        "array of nothing",
+        "huge array",
+        "deep variant",
+        "deep diagnostics",
+        "huge text",
+        "deep data values",
+        "odd node id",
+        "deep arrays",
+    ],
 )
 def test_hostile_values_are_damage(value: bytes) -> None:
     decoded = read(raw(struct.pack("<IB", 0, 0x01), value))

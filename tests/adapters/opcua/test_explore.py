@@ -10,8 +10,6 @@ import pytest
 import pytest_asyncio
 from asyncua import Node as ServerNode
 from asyncua import ua
-from asyncua.server.uaprocessor import UaProcessor
-from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.base import Node
 from adapters.opcua import PROTOCOL
@@ -21,6 +19,7 @@ from adapters.opcua.nodes import parse_node
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.batch import Flag, Kind, Reading
 from gateway.errors import SourceLost, TidegateError
+from tests.adapters.opcua.pages import Pages
 from tests.adapters.opcua.plc import URI, Line, Plc
 from tests.waiting import until
 
@@ -140,52 +139,6 @@ def _variable(parent: ua.NodeId, number: int) -> ua.AddNodesItem:
     )
 
 
-class Pages:
-    """Teaches asyncua's server continuation points, which it does not have."""
-
-    def __init__(self, plc: Plc, patch: pytest.MonkeyPatch, *, size: int, most_points: int = 10) -> None:
-        self._size = size
-        self._most_points = most_points
-        self._browse = plc.server.iserver.view_service.browse
-        self.open: dict[bytes, list[ua.ReferenceDescription]] = {}
-        self.given = 0
-        self.released = 0
-        self.next_requests = 0
-        patch.setattr(plc.server.iserver.view_service, "browse", self.browse)
-        process = UaProcessor._process_message
-
-        async def with_next(processor: UaProcessor, kind: ua.NodeId, header: Any, sequence: Any, body: Any) -> bool:
-            if kind != ua.NodeId(ua.ObjectIds.BrowseNextRequest_Encoding_DefaultBinary):
-                return await process(processor, kind, header, sequence, body)
-            response = ua.BrowseNextResponse()
-            response.Parameters.Results = self.next(struct_from_binary(ua.BrowseNextParameters, body))
-            processor.send_response(header.RequestHandle, sequence, response)
-            return True
-
-        patch.setattr(UaProcessor, "_process_message", with_next)
-
-    def browse(self, parameters: ua.BrowseParameters) -> list[ua.BrowseResult]:
-        return [self._page(result.References, result.StatusCode) for result in self._browse(parameters)]
-
-    def next(self, parameters: ua.BrowseNextParameters) -> list[ua.BrowseResult]:
-        self.next_requests += 1
-        rests = [self.open.pop(point) for point in parameters.ContinuationPoints]
-        if parameters.ReleaseContinuationPoints:
-            self.released += len(rests)
-            return []
-        return [self._page(rest, ua.StatusCode()) for rest in rests]
-
-    def _page(self, references: list[ua.ReferenceDescription], status: ua.StatusCode) -> ua.BrowseResult:
-        if len(references) <= self._size:
-            return ua.BrowseResult(status, None, references)
-        if len(self.open) >= self._most_points:
-            return ua.BrowseResult(ua.StatusCode(ua.StatusCodes.BadNoContinuationPoints), None, [])
-        self.given += 1
-        point = b"%d" % self.given
-        self.open[point] = references[self._size :]
-        return ua.BrowseResult(status, point, references[: self._size])
-
-
 def by_name(nodes: list[Node]) -> dict[str, Node]:
     return {node.name: node for node in nodes}
 
@@ -203,8 +156,12 @@ async def test_levels_are_listed_one_by_one(plant: Plc) -> None:
         Node("ns=2;s=Press.Strokes", "Strokes", at + "Strokes", "variable", "UInt32", "7", True, False),
         Node("ns=2;s=Press.Valve", "Valve", at + "Valve", "variable", "Boolean", "true", False, True),
         Node("ns=2;s=Press.Mode", "Mode", at + "Mode", "variable", "PressMode", "3", False, False),
-        Node("ns=2;s=Press.Samples", "Samples", at + "Samples", "variable", "Double[]", "array of 3", False, False),
-        Node("ns=2;s=Press.Odd", "Odd", at + "Odd", "variable", "Argument", "structure", False, False),
+        Node(
+            "ns=2;s=Press.Samples", "Samples", at + "Samples", "variable", "Double[]", "array of 3", False, False
+        )._replace(keys={"elements": 3}),
+        Node("ns=2;s=Press.Odd", "Odd", at + "Odd", "variable", "Argument", "structure", False, False)._replace(
+            keys={"fields": ["Name", "DataType", "ValueRank", "Description"]}
+        ),
     ]
 
 
@@ -239,7 +196,7 @@ async def test_a_node_that_does_not_exist(plant: Plc) -> None:
         for node, says in (
             ("ns=2;s=Nobody", "listing what is below ns=2;s=Nobody: the server answered BadNodeIdInvalid"),
             ("Nobody", "'Nobody' is not a node id"),
-            ("nsu=urn:nobody;s=x", "no such namespace"),
+            ("nsu=urn:nobody;s=x", "does not know the namespace urn:nobody; browse from Objects"),
         ):
             with pytest.raises(TidegateError, match=says) as refusal:
                 await explorer.browse(node)
@@ -350,9 +307,9 @@ async def test_one_read_request_serves_a_level(plant: Plc, monkeypatch: pytest.M
         await explorer.browse(None)
         monkeypatch.setattr(service, "read", counted)
         await explorer.browse("ns=2;s=Press")
-        assert len(requests) == 2  # the second one for the name of the server's own type
+        assert len(requests) == 3  # two of them for the name of the server's own type, and the structure's fields
         await explorer.browse("ns=2;s=Press")
-        assert len(requests) == 3
+        assert len(requests) == 4
 
 
 async def test_limits_found_out_by_being_refused(plant: Plc, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -180,3 +180,27 @@ async def test_a_failing_emit_comes_out_as_itself(plc: Plc) -> None:
         async with asyncio.timeout(30):
             await rig.adapter.run(full)
     await until(lambda: plc.connections == 0)
+
+
+async def test_the_times_of_a_clock_that_is_far_away_are_the_gateway_s(plc: Plc) -> None:
+    """The gateway's clock stands weeks after the server's in these tests."""
+    await plc.add("away", 1.0)
+    rig = Rig(plc.port, {"away": "ns=2;s=away"}, max_clock_skew_s=60.0)
+    async with rig.running():
+        await rig.seen()
+        await plc.write("away", ua.DataValue(ua.Variant(2.0), SourceTimestamp=datetime.now(UTC)))
+        await rig.seen(readings=2)
+    newest = rig.of("away")[-1]
+    assert newest.flags & Flag.GATEWAY_TIME
+    assert abs(newest.ts_ns - NOW_NS) < 60e9
+    assert rig.errors("clock_away") >= 1
+    assert rig.context.facts["clock_ahead_s"] < -60
+
+
+async def test_a_clock_that_is_trusted_is_taken_at_its_word(plc: Plc) -> None:
+    await plc.add("trusted", 1.0)
+    rig = Rig(plc.port, {"trusted": "ns=2;s=trusted"})
+    async with rig.running():
+        await rig.seen()
+    assert not rig.of("trusted")[0].flags & Flag.GATEWAY_TIME
+    assert rig.errors("clock_away") == 0

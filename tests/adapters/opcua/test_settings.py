@@ -39,6 +39,17 @@ def test_a_sound_device_has_no_problems() -> None:
         ({"url": "opc.tcp://plc:99999"}, "url", "opc.tcp://HOST:PORT"),
         ({"url": "opc.tcp://plc:0"}, "url", "opc.tcp://HOST:PORT"),
         ({"password": "x"}, "password", "username"),
+        ({"user_cert_file": "/u.der"}, "user_key_file", "goes with user_cert_file"),
+        ({"user_key_file": "/u.pem"}, "user_cert_file", "goes with user_key_file"),
+        ({"user_key_password": "secret"}, "user_key_password", "without a key"),
+        (
+            {"user_cert_file": "/nowhere.der", "user_key_file": "/u.pem"},
+            "user_cert_file",
+            "/nowhere.der cannot be read",
+        ),
+        ({"user_cert_file": "/u.der", "user_key_file": "/u.pem", "username": "op"}, "username", "one of the two"),
+        ({"ignore_checks": ["expired"]}, "ignore_checks", "has no effect"),
+        ({"ignore_checks": ["expired"], "security": "None"}, "ignore_checks", "has no effect"),
         ({"tags": [{"name": "a", "node": "T"}]}, "tags[0].node", "not a node id"),
         ({"tags": [{"name": "a", "node": "i=1"}, {"name": "a", "node": "i=2"}]}, "tags[1].name", "tags[0]"),
     ],
@@ -60,6 +71,10 @@ def test_check_names_the_key_and_the_mistake(keys: dict[str, object], where: str
         {"tags": [{"name": "a"}]},
         {"tags": [{"name": "a", "node": "i=1", "kind": "float"}]},
         {"colour": "red"},
+        {"security": "none"},
+        {"security": "Basic256"},
+        {"security_mode": "None"},
+        {"ignore_checks": ["trust"]},
     ],
 )
 def test_the_model_refuses(keys: dict[str, object]) -> None:
@@ -78,12 +93,38 @@ def test_points_follow_the_tags() -> None:
 
 
 def test_the_plan_says_what_will_be_asked() -> None:
-    text = "\n".join(PROTOCOL.plan(settings(url="opc.tcp://[::1]/ua", username="op", password="secret")))
-    assert "opc.tcp://[::1]:4840/ua, as user 'op'" in text
-    assert "changes sent every 100 ms" in text
+    text = "\n".join(
+        PROTOCOL.plan(settings(url="opc.tcp://[::1]/ua", username="op", password="secret", security="auto"))
+    )
+    assert "opc.tcp://[::1]:4840/ua, as user 'op', signed and encrypted by the strongest policy on offer" in text
+    assert "changes of 2 tags sent every 100 ms" in text
+    assert "kept there for 120 s while the gateway is away; a tag that changes with each sample fills" in text
     assert "2 tags, asked for in 1 request of" in text
     assert "secret" not in text
     assert "note" not in text
+
+
+@pytest.mark.parametrize(
+    ("keys", "secured", "notes"),
+    [
+        ({}, "not encrypted", ["anybody on the network", 'security = "auto"']),
+        ({"security": "None"}, "not encrypted", []),
+        ({"security": "None", "username": "op", "password": "x"}, "not encrypted", ["is told the password"]),
+        ({"security": "Basic256Sha256"}, "signed and encrypted by Basic256Sha256", []),
+        ({"security": "auto", "security_mode": "Sign"}, "signed by the strongest policy on offer, not encrypted", []),
+        (
+            {"security": "auto", "ignore_checks": ["host_name", "expired"]},
+            "encrypted",
+            ["not pass: host_name, expired"],
+        ),
+    ],
+)
+def test_the_plan_says_how_it_is_secured(keys: dict[str, object], secured: str, notes: list[str]) -> None:
+    lines = PROTOCOL.plan(settings(**keys))
+    assert secured in lines[0]
+    told = [line for line in lines if line.startswith("note: ")]
+    assert len(told) == bool(notes)
+    assert all(note in told[0] for note in notes)
 
 
 def test_the_plan_warns_of_samples_that_the_queue_cannot_hold() -> None:

@@ -18,7 +18,7 @@ from gateway.cli import cli, main
 from gateway.config.schema import schema
 from gateway.errors import ConfigError, Problem, SpoolError
 
-COMMANDS = {"run", "check", "status", "demo", "schema", "policy", "audit", "tui", "health"}
+COMMANDS = {"run", "check", "status", "demo", "schema", "policy", "probe", "audit", "tui", "health", "pki", "browse"}
 
 
 @pytest.fixture

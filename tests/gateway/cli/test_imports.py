@@ -10,6 +10,7 @@ import pytest
 
 HEAVY = {
     "asyncua",
+    "cryptography",
     "pymodbus",
     "wasmtime",
     "sqlite3",

@@ -277,3 +277,25 @@ async def test_versions_tell_when_each_text_was_written(site) -> None:
     (version,) = (await here.call("GET", "/config/versions"))["versions"]
     assert version["bytes"] == len(ALLOWED)
     assert 0 <= time.time() - version["at"] < 600
+
+
+async def test_a_changed_file_of_tags_restarts_its_device_and_a_wrong_one_changes_nothing(site) -> None:
+    here = await site()
+    table = here.file.parent / "press.csv"
+    table.write_text("name,address\nforce,1\n")
+    text = device().replace('tags = [{ name = "force", register = "holding", address = 1 }]', 'tags_file = "press.csv"')
+    assert (await here.apply(text))["changes"] == ["device press: starts"]
+    assert (await here.apply(text))["changes"] == []
+    table.write_text("name,address\nforce,1\nspeed,2\n")
+    assert (await here.call("POST", "/config/check", {"text": text}))["changes"] == [
+        "device press: restarts with its new settings"
+    ]
+    assert (await here.apply(text))["changes"] == ["device press: restarts with its new settings"]
+    table.write_text("name,address\nforce,1\nspeed,99999999\n")
+    with pytest.raises(Refused) as refused:
+        await here.apply(text)
+    (problem,) = refused.value.problems
+    assert problem.where == "devices[0].tags_file"
+    assert problem.what.startswith("line 3 of press.csv, column address: ")
+    assert "press" in (await here.status())["devices"]
+    assert here.file.read_text() == text

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from adapters.base import Node, Protocol
+from adapters.base import Node, Protocol, Site
 from gateway.config.models import DeviceSettings
 from gateway.desk import exploring
 from gateway.desk.exploring import Explorers
@@ -25,7 +25,7 @@ class Plc:
     answers: asyncio.Event = field(default_factory=asyncio.Event)
 
     @asynccontextmanager
-    async def explore(self, settings: DeviceSettings):
+    async def explore(self, settings: DeviceSettings, site: Site):
         if self.away:
             raise SourceLost(f"{settings.name} does not answer")
         self.opened.append(settings.name)

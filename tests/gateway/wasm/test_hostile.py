@@ -29,6 +29,10 @@ def patched(store: str) -> str:
     return f"{store} {IN_PLACE}"
 
 
+def _imported(what: str) -> str:
+    return f'(import "wasi_snapshot_preview1" "fd_read" {what})'
+
+
 PROC_EXIT = '(import "wasi_snapshot_preview1" "proc_exit" (func (param i32))) (memory (export "memory") 2)'
 HOSTILE = {
     "endless loop": ("timeout", guest(LOOP_FOR_EVER)),
@@ -84,8 +88,20 @@ HOSTILE = {
         "load",
         guest(memory='(import "wasi_snapshot_preview1" "fd_read" (memory 2)) (export "memory" (memory 0))'),
     ),
+    **{
+        f"imports one name as {first} and as {second}": (
+            "load",
+            guest(memory=f'{_imported(first)} {_imported(second)} (memory (export "memory") 2)'),
+        )
+        for first, second in [
+            ("(memory 2)", "(func)"),
+            ("(global i32)", "(func)"),
+            ("(func (param i32))", "(func (param i64))"),
+            ("(func)", "(func)"),
+        ]
+    },
     "exits as it starts": (
-        "load",
+        "trap",
         guest(memory=PROC_EXIT, extra="(func $s (call 0 (i32.const 1))) (start $s)"),
     ),
     "exits in a batch": ("trap", guest("(call 0 (i32.const 0)) (i32.const 0)", memory=PROC_EXIT)),

@@ -1,0 +1,50 @@
+"""20,000 monitored items in one session."""
+
+import pytest
+from asyncua import ua
+
+from tests.adapters.opcua.plc import Plc, Rig
+from tests.waiting import until
+
+ITEMS = 20_000
+CHANGED = 500
+IN_A_FOLDER = 200
+
+
+@pytest.mark.timeout(240)
+async def test_twenty_thousand_items_in_one_session_telegraf_14568() -> None:
+    """telegraf#14568: creation failed beyond 1,000 nodes."""
+    plc = await Plc.start()
+    try:
+        for first in range(0, ITEMS, IN_A_FOLDER):
+            folder = await plc.server.nodes.objects.add_folder(ua.NodeId(f"folder{first}", 2), f"2:folder{first}")
+            variables = {f"t{index}": float(index) for index in range(first, first + IN_A_FOLDER)}
+            await plc.add_all(variables, below=folder.nodeid)
+        created: list[int] = []
+        create = plc.service.create_monitored_items
+
+        async def counted(parameters: ua.CreateMonitoredItemsParameters) -> list[ua.MonitoredItemCreateResult]:
+            created.append(len(parameters.ItemsToCreate))
+            return await create(parameters)
+
+        plc.service.create_monitored_items = counted
+        rig = Rig(plc.port, {f"t{index}": f"ns=2;s=t{index}" for index in range(ITEMS)}, publishing_interval_ms=100.0)
+        async with rig.running():
+            await until(lambda: sum(map(len, rig.batches)) >= ITEMS, within_s=120, every_s=0.1)
+            await until(lambda: rig.context.facts["items_monitored"] == ITEMS, within_s=120)
+            assert created == [1000] * 20
+            assert plc.connections == 1
+            assert rig.context.facts["subscriptions"] == 1
+            for index in range(0, ITEMS, ITEMS // CHANGED):
+                await plc.write(f"t{index}", ua.DataValue(ua.Variant(-1.0 - index)))
+            await until(lambda: sum(map(len, rig.batches)) >= ITEMS + CHANGED, within_s=60, every_s=0.1)
+        latest = {reading.point: reading.value for batch in rig.batches for reading in batch}
+        assert len(latest) == ITEMS
+        assert all(
+            latest[101 + index] == (float(index) if index % (ITEMS // CHANGED) else -1.0 - index)
+            for index in range(ITEMS)
+        )
+        # The standard's limit of one message is ours too: no message is too large to be held.
+        assert max(map(len, rig.batches)) <= 10_000
+    finally:
+        await plc.stop()
