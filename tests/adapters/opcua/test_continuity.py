@@ -350,6 +350,7 @@ async def test_a_batch_that_cannot_be_stored_does_not_come_again_and_again(plc: 
     await counter.up()
     with pytest.raises(OverflowError):
         await rig.adapter.run(refuse)
+    assert plc.service.subscriptions == {}  # nobody will come back for it
     await counter.up()
     async with rig.running():
         await until(lambda: values(rig)[-1] == 2)
