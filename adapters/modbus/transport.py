@@ -6,10 +6,11 @@ Invariants
   connection before the caller hears of it. A late answer therefore meets a closed socket and can never be taken for the
   answer to the next request, not even from devices that do not echo the transaction id.
 - RTU has no transaction id, and what stands behind the connection, or the wire itself, may still hold a late answer.
-  So after a doubt the line is listened to until it is silent, what comes is thrown away, and the unit is a suspect: its
-  next answer counts only when nothing follows it for as long as an answer may take. If the first was the late one, the
-  true one follows and shows it. A unit that always answers late is therefore never believed; it is told as such.
-  An answer that came whole but for its CRC leaves no other one to wait for, and makes no suspect.
+  So after a doubt the line is listened to until it is silent, what comes is thrown away, and the unit is a suspect. It
+  is not asked again before twice the time-out has passed since the request that was left open, so that an answer that
+  comes until then meets nobody; and its next answer counts only when nothing follows it for as long as an answer may
+  take: if that was a still later one, the true one follows and shows it. What this cannot see are two answers in a row
+  that both come later than twice the time-out. An answer that came whole but for its CRC leaves none to wait for.
 - No request is ever sent twice: `gateway.supervise` and the poll loop decide what is asked again, and nobody decides
   that of a write.
 - After `end` nothing is dialled and nothing is sent.
@@ -34,6 +35,7 @@ __all__ = ["Link"]
 _SETTLED_S: Final = 0.05
 """Silence after which a line in doubt counts as quiet. USB converters hold bytes back for 16 ms."""
 _LONGEST_NOISE_S: Final = 2.0
+_PASSED_TIMEOUTS: Final = 2
 _FRAME_BYTES: Final = 4
 """Of RTU around a PDU: unit id, and CRC at the end; one more for good measure."""
 
@@ -53,7 +55,8 @@ class Link:
         self._dropped = 0
         self._ended = False
         self._in_doubt = False
-        self._suspects: set[int] = set()
+        self._suspects: dict[int, float] = {}
+        self._sent_s = 0.0
         serial = endpoint.serial
         self._gap_s = 0.0 if serial is None else gap_s(serial)
         self._char_s = 0.0 if serial is None else char_s(serial)
@@ -159,15 +162,18 @@ class Link:
             Unreachable: no connection could be made.
             Silent: no usable answer came.
         """
+        wire_s = (len(pdu) + answer_bytes(pdu) + 2 * _FRAME_BYTES) * self._char_s
+        if unit_id in self._suspects:
+            await self._let_pass(self._suspects[unit_id] + _PASSED_TIMEOUTS * (timeout_s + wire_s))
         channel = await self._ready(timeout_s)
         try:
+            self._sent_s = asyncio.get_running_loop().time()
             channel.send(self._framer.pack(unit_id, pdu))
-            wire_s = (len(pdu) + answer_bytes(pdu) + 2 * _FRAME_BYTES) * self._char_s
             answer = await self._answer(channel, timeout_s if patience_s is None else patience_s, wire_s)
             self._framer.forget()
             if unit_id in self._suspects:
                 await self._prove(channel, timeout_s, wire_s)
-                self._suspects.discard(unit_id)
+                del self._suspects[unit_id]
         except Silent as failure:
             self._doubt(unit_id, outstanding=failure.outstanding)
             raise
@@ -175,6 +181,12 @@ class Link:
             self._doubt(unit_id)
             raise
         return answer
+
+    async def _let_pass(self, until_s: float) -> None:
+        """Waits until a late answer has come, if it comes at all; what comes is thrown away by `_ready`."""
+        wait_s = until_s - asyncio.get_running_loop().time()
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
 
     async def _ready(self, timeout_s: float) -> Channel:
         """An open connection on which nothing is to be heard.
@@ -261,7 +273,7 @@ class Link:
         if self._endpoint.is_rtu:
             self._in_doubt = True
             if outstanding:
-                self._suspects.add(unit_id)
+                self._suspects[unit_id] = self._sent_s
         if self._endpoint.serial is None:
             self.close()
 
