@@ -168,7 +168,8 @@ async def test_a_device_that_stops_is_lost_and_found_again_by_the_next_run() -> 
         site = Site(settings(server.port, [*numbered(1)]))
         run = asyncio.create_task(site.run())
         await until(lambda: len(site.inbox.batches) >= 2)
-    with pytest.raises(SourceLost, match="no Modbus connection"):
+    # It may go between two requests, or in the middle of one.
+    with pytest.raises(SourceLost, match=r"no Modbus connection|it closes the connection when asked"):
         await run
     assert site.live == [True, False]
     assert site.inbox.of(1)[-1].value is None
