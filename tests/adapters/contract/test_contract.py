@@ -271,7 +271,8 @@ async def test_cancelled_at_any_await_it_leaves_nothing_behind(site: Site, line:
             await asyncio.sleep(0.005 * (turns - 80))
         task.cancel()
         async with asyncio.timeout(30):
-            with pytest.raises(asyncio.CancelledError):
+            # On a busy machine the server may be too slow for this time-out, and the source is lost before.
+            with pytest.raises((asyncio.CancelledError, SourceLost)):
                 await task
         await until(lambda: not _of_adapters(asyncio.all_tasks() - before), what=lambda: asyncio.all_tasks() - before)
     await until(lambda: site.connections == 0)

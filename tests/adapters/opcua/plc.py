@@ -73,6 +73,8 @@ class Plc:
     async def clear(self) -> None:
         """Ends what a test left behind. Its variables stay: asyncua takes a minute to delete thousands."""
         await self.service.delete_subscriptions([*self.service.subscriptions])
+        for client in [*self.server.bserver.clients]:
+            client.transport.abort()
 
     async def add(self, name: str, value: Any, *, namespace: int = 2) -> None:
         await self.add_all({name: value}, namespace=namespace)
