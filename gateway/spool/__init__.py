@@ -1,10 +1,12 @@
 """The spool: readings that were accepted stay here until the broker has acknowledged them.
 
 Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: number, time of acceptance, count of
-readings, payload bytes, codec, checksum, device, blob (`codec.py`). Beside them: the point table, rows set aside, the
-totals (kept by triggers), readings dropped by cause, the audit, what adapters remember (`memory.py`). PATH.lock keeps a
-second process out; PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is room on the disk for deletions
-(`reserve.py`).
+readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that stay, because an outage lasts, are merged
+into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
+a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point
+table, rows set aside, the totals (kept by triggers), readings dropped by cause, the audit, what adapters remember
+(`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is
+room on the disk for deletions (`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,
@@ -13,12 +15,16 @@ Invariants
 - A batch is on disk (synchronous=FULL) before `append` returns, and before `pending` shows it.
 - A row is deleted only after `ack`, or when the budget (`max_bytes`) forces it; then its readings are counted as
   dropped in the transaction that deletes it. The totals change in the transaction that changes the rows.
+- Merging changes how a batch is stored and nothing else: `pending` and `ack` are the same for both, also across a
+  crash. Rows and their block change places in one transaction, after the block was opened again and held the same.
+  No row lies between the numbers of a block. A block goes when the last of its batches was taken, and, at the limit,
+  as one; the budget counts what it takes on disk, so that compression buys autonomy.
 - A stored batch never refers to a point that is not stored.
 - A disk that refuses (full, read-only, busy) loses nothing: what waits is tried again, and sources wait with it.
-- One batch that cannot be stored, one row that cannot be read, one file that is damaged: each is taken out of the way
-  and counted; the rest goes on.
+- One batch that cannot be stored, one row or block that cannot be read, one file that is damaged: each is taken out of
+  the way and counted; the rest goes on.
 
-Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row that cannot be read; it is kept, set aside),
+Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
 `spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`.
 
 It refuses: a file that another process uses, that a newer version made, or that belongs to another program; a file

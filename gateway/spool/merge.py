@@ -27,7 +27,7 @@ from gateway.errors import BadBatch, SpoolError
 from gateway.spool.block import Entry
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.blocks import MOST_NUMBERS, Block, seal
-from gateway.spool.rows import read_row
+from gateway.spool.rows import read_row, rows_to_scan
 from gateway.spool.schema import Totals
 from gateway.spool.spoolfile import SpoolFile
 
@@ -46,6 +46,9 @@ LEAST_BLOCKS: Final = 16
 
 MOST_BATCHES: Final = 8192
 MOST_BYTES: Final = 8 * 1024 * 1024
+REST_PART: Final = 1.0
+"""How long it rests after a block, in parts of the time that the block took."""
+
 _CHUNK_ROWS: Final = 1024
 _CHUNK_BYTES: Final = 256 * 1024
 _PAUSE_S: Final = 1.0
@@ -87,12 +90,13 @@ def block_readings(max_bytes: int) -> int:
     return max(1, min(BLOCK_READINGS, max_bytes // (LEAST_BLOCKS * RECORD_BYTES)))
 
 
-def choose(heads: Sequence[Head], *, readings: int) -> Run:
+def choose(heads: Sequence[Head], *, readings: int, cut: bool = False) -> Run:
     """The rows of the next block.
 
     Args:
         heads: the oldest rows.
         readings: how many a block should have. The row that reaches it is the last.
+        cut: whether there are more rows than a block may have batches; then fewer readings will do.
     """
     run: list[Head] = []
     passed = gathered = size_bytes = 0
@@ -110,7 +114,7 @@ def choose(heads: Sequence[Head], *, readings: int) -> Run:
         size_bytes += head.size_bytes
         if gathered >= readings:
             return Run(run, passed)
-    return Run((), passed)
+    return Run(run if cut else (), passed)
 
 
 class Merger:
@@ -157,7 +161,7 @@ class Merger:
                 merged = await self.merge(settled_ns=SETTLED_NS)
             except SpoolError:
                 merged = 0  # The commits meet the same trouble, and say so.
-            await asyncio.sleep(time.monotonic() - began_s if merged else _PAUSE_S)
+            await asyncio.sleep((time.monotonic() - began_s) * REST_PART if merged else _PAUSE_S)
 
     async def merge(self, *, settled_ns: int = 0) -> int:
         """Makes one block of the oldest rows.
@@ -189,9 +193,14 @@ class Merger:
         """The rows of the next block, as they are stored."""
 
         async def find(file: SpoolFile) -> Sequence[Head]:
-            found = await file.fetch(_HEADS, (self._passed, MOST_BATCHES))
-            heads = [Head(*row) for row in found]
-            run = choose([head for head in heads if not self._taken(head.seq)], readings=self.readings)
+            # Few rows where they are large: each may cost a page from disk. All that a block may have where those
+            # were not enough.
+            for rows in (min(MOST_BATCHES, rows_to_scan(file.totals, limit_readings=self.readings)), MOST_BATCHES):
+                found = [Head(*row) for row in await file.fetch(_HEADS, (self._passed, rows))]
+                heads = [head for head in found if not self._taken(head.seq)]
+                run = choose(heads, readings=self.readings, cut=len(found) == MOST_BATCHES)
+                if run.heads or len(found) < rows:
+                    break
             self._passed = max(self._passed, run.passed)
             return run.heads
 

@@ -12,6 +12,7 @@ BENCHES = {
     "coldstart": "tests.bench.coldstart",
     "modbus": "tests.bench.modbus",
     "browse": "tests.bench.browse",
+    "spool": "tests.bench.spool",
 }
 
 

@@ -58,6 +58,30 @@ def test_a_run_is_the_shortest_from_the_front_that_is_enough(counts, readings):
     assert sum(head.readings for head in run[:-1]) < readings
 
 
+def test_rows_of_few_readings_do_not_wait_for_a_full_block():
+    found = heads(*[1] * MOST_BATCHES)
+    assert choose(found, readings=MOST_BATCHES + 1).heads == ()
+    assert choose(found, readings=MOST_BATCHES + 1, cut=True).heads == found
+
+
+async def test_tiny_batches_are_merged_too(path, monkeypatch):
+    monkeypatch.setattr(merge, "MOST_BATCHES", 8)
+    async with running(path) as spool:
+        seqs = await filled(spool, 20, readings=1)
+        assert [await merged(spool, 15) for _ in range(3)] == [8, 8, 0]
+        check(await drain(spool), seqs, readings=1)
+        assert spool.stats.blocks == 2
+
+
+async def test_large_rows_behind_small_ones_are_found(path, monkeypatch):
+    """The average says that few rows are enough, and they are not."""
+    async with running(path) as spool:
+        seqs = await filled(spool, 300, readings=1)
+        await spool.append("plc-0", batch_of(20_000, mark=300))
+        assert await merged(spool, 250) == 250
+        check((await drain(spool))[:-1], seqs, readings=1)
+
+
 def test_a_small_budget_gets_small_blocks():
     assert block_readings(4_000_000_000) == BLOCK_READINGS
     assert block_readings(1_000_000) * 24 * 16 <= 1_000_000
