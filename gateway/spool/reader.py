@@ -38,11 +38,13 @@ class Closed:
         last: its highest number.
         columns: its row.
         left_readings: how many of its readings wait.
+        after: where to go on with the search once it is open. To begin anew could close and open two blocks for ever.
     """
 
     last: int
     columns: Sequence[Any]
     left_readings: int
+    after: int
 
 
 class Reader:
@@ -93,7 +95,7 @@ class Reader:
             if last not in self._unreadable:
                 if last != self._last:
                     *columns, left_readings = (await file.fetch(_BLOCK, (last,)))[0]
-                    return Closed(last, columns, left_readings if isinstance(left_readings, int) else 0)
+                    return Closed(last, columns, left_readings if isinstance(left_readings, int) else 0, after)
                 rows = await self._find_in_block(file, after, upto, limit_readings)
                 if rows:
                     return rows

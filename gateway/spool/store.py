@@ -221,6 +221,7 @@ class Spool:
             if not isinstance(found, Closed):
                 return found
             await self._reader.open(found)
+            after = found.after
 
     def ack(self, seqs: Iterable[int]) -> None:
         """Marks rows as delivered. `pending` does not return them again; they are deleted with a later commit.

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
-from gateway.spool import merge
+from gateway.spool import merge, store
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.merge import BLOCK_READINGS, MOST_BATCHES, MOST_BYTES, Head, block_readings, choose
 from gateway.spool.schema import MIGRATIONS
@@ -174,6 +174,21 @@ async def test_what_was_taken_of_a_block_stays_taken_and_the_last_of_it_removes_
         assert spool.stats.backlog_batches == 3
         assert await spool._file.fetch("SELECT count(*) FROM block_left") == [(0,)]
         check(await drain(spool), rest[-3:])
+
+
+async def test_blocks_that_were_taken_but_are_not_deleted_yet_are_passed_by(path, monkeypatch):
+    """Only one block is open at a time: the search must not begin with the first again for each that it opens."""
+    monkeypatch.setattr(store, "ACK_DELAY_S", 60.0)
+    async with running(path) as spool:
+        seqs = await filled(spool, 60)
+        for _ in range(3):
+            await merged(spool, 200)
+        spool.ack(seqs[:40])
+        async with asyncio.timeout(20):
+            check(await spool.pending(after=0, limit_readings=1000), seqs[40:])
+            spool.ack(seqs[40:])
+            assert await spool.pending(after=0, limit_readings=1000) == []
+        assert spool.stats.blocks == 3
 
 
 async def test_what_is_taken_while_its_block_is_made_is_not_sent_again(path, monkeypatch):
