@@ -65,8 +65,13 @@ def layout_of(settings: OpcuaSettings, nodes: Sequence[object]) -> str:
         [
             (endpoint(settings), settings.username, settings.timeout_s, settings.subscription_lifetime_s),
             *(
-                (tag.name, str(node), publishing_ms(settings, tag), *item_settings(settings, tag))
+                (tag.name, str(node), publishing_ms(settings, tag), *item_settings(settings, tag), *_points(tag))
                 for tag, node in zip(settings.tags, nodes, strict=True)
             ),
         ]
     )
+
+
+def _points(tag: OpcuaTag) -> tuple[object, ...]:
+    """What decides which readings a value becomes: a point that is new would have none until the next change."""
+    return (tag.kind, tag.elements, *(tag.fields or ()))

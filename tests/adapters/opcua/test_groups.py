@@ -63,6 +63,12 @@ async def test_any_change_of_what_is_asked_for_is_another_layout() -> None:
             (settings(first, second, subscription_lifetime_s=60), [1, 2]),
             (settings(first, tag("b", deadband=1)), [1, 2]),
             (settings(first, tag("b", deadband_percent=1)), [1, 2]),
+            # The same is asked for, and the server sends nothing anew: points that are new would wait for a change.
+            (settings(first, tag("b", kind="i64")), [1, 2]),
+            (settings(first, tag("b", elements=3)), [1, 2]),
+            (settings(first, tag("b", elements=4)), [1, 2]),
+            (settings(first, tag("b", fields=["Speed"])), [1, 2]),
+            (settings(first, tag("b", fields=["Speed", "Force"])), [1, 2]),
         ]
     ]
     assert len(set(layouts)) == len(layouts)
