@@ -13,13 +13,14 @@ import os
 import socket
 from collections.abc import Callable, MutableMapping
 
-__all__ = ["Systemd"]
+__all__ = ["VARIABLES", "Systemd"]
 
 _IDLE_S = 60.0
 """Pause between two reports where no watchdog asks for more."""
 
 _AGAIN_S = 1.0
-_VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+VARIABLES = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+"""What the manager leaves in the environment of the process it waits for; not for that one's children."""
 
 
 class Systemd:
@@ -46,10 +47,10 @@ class Systemd:
 
         Args:
             status: how the gateway is, in one line.
-            environment: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are taken out of it: they are not for children.
+            environment: NOTIFY_SOCKET, WATCHDOG_USEC and WATCHDOG_PID are taken out of it.
             pid: of this process.
         """
-        told = {name: environment.pop(name, "") for name in _VARIABLES}
+        told = {name: environment.pop(name, "") for name in VARIABLES}
         address = told["NOTIFY_SOCKET"]
         if address[:1] not in ("/", "@") or len(address) == 1:
             return None

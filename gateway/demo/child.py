@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from gateway.systemd import VARIABLES
+
 __all__ = ["end", "kill", "last_lines", "python_command", "spawn"]
 
 _PR_SET_PDEATHSIG: Final = 1
@@ -41,7 +43,7 @@ def python_command(module: str, *arguments: str) -> list[str]:
 
 def _inherited() -> dict[str, str]:
     """Our environment, without the line to a service manager that waits for us and not for our children."""
-    return {name: value for name, value in os.environ.items() if name not in ("NOTIFY_SOCKET", "WATCHDOG_USEC")}
+    return {name: value for name, value in os.environ.items() if name not in VARIABLES}
 
 
 async def spawn(

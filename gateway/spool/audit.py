@@ -13,15 +13,15 @@ moved aside as damaged its audit goes as well, and the ids in it are forgotten.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from gateway.errors import SpoolError
-from gateway.spool.spoolfile import SpoolFile
+from gateway.spool.spoolfile import SpoolFile, WithFile
 
 __all__ = ["Audit", "AuditEntry", "Status", "read_audit"]
 
@@ -83,10 +83,6 @@ _GIVE_UP: Final = "UPDATE audit SET status = 'failed', result = ?, finished_ns =
 _TRIM: Final = "DELETE FROM audit WHERE number <= (SELECT max(number) FROM audit) - ? AND status != 'in progress'"
 
 
-class _WithFile(Protocol):
-    def __call__(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> Awaitable[_Result]: ...
-
-
 class Audit:
     """The audit of one gateway. Made by `Spool.audit`.
 
@@ -95,7 +91,7 @@ class Audit:
         max_rows: rows that are kept.
     """
 
-    def __init__(self, with_file: _WithFile, *, max_rows: int) -> None:
+    def __init__(self, with_file: WithFile, *, max_rows: int) -> None:
         self._with_file = with_file
         self._max_rows = max_rows
 

@@ -8,20 +8,16 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Final
 
 from gateway.errors import SpoolError
-from gateway.spool.spoolfile import SpoolFile
+from gateway.spool.spoolfile import SpoolFile, WithFile
 
 __all__ = ["Memory", "forget_others"]
 
-_Result = TypeVar("_Result")
-
-
-class _WithFile(Protocol):
-    def __call__(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> Awaitable[_Result]: ...
+_FORGET: Final = ("DELETE FROM memories WHERE device = ?", "DELETE FROM marks WHERE device = ?")
 
 
 class Memory:
@@ -35,7 +31,7 @@ class Memory:
         wanted: whether the device will be read again.
     """
 
-    def __init__(self, with_file: _WithFile, device: str) -> None:
+    def __init__(self, with_file: WithFile, device: str) -> None:
         self._with_file = with_file
         self._device = device
         self.wanted = True
@@ -60,9 +56,7 @@ class Memory:
             if state:
                 await file.transact([("INSERT OR REPLACE INTO memories VALUES (?, ?)", (self._device, state))])
             else:
-                await file.transact(
-                    [(f"DELETE FROM {table} WHERE device = ?", (self._device,)) for table in ("memories", "marks")]  # noqa: S608
-                )
+                await file.transact(_forget([self._device]))
 
         try:
             await self._with_file("writing the memory to", work)
@@ -71,7 +65,7 @@ class Memory:
         return True
 
 
-async def forget_others(with_file: _WithFile, devices: Iterable[str]) -> None:
+async def forget_others(with_file: WithFile, devices: Iterable[str]) -> None:
     """Forgets every device but these: they were taken out of the configuration while no gateway ran."""
     known = set(devices)
 
@@ -79,9 +73,12 @@ async def forget_others(with_file: _WithFile, devices: Iterable[str]) -> None:
         rows = await file.fetch("SELECT device FROM memories UNION SELECT device FROM marks")
         gone = [name for name in (text.decode(errors="replace") for (text,) in rows) if name not in known]
         if gone:
-            await file.transact(
-                [(f"DELETE FROM {table} WHERE device = ?", (name,)) for table in ("memories", "marks") for name in gone]  # noqa: S608
-            )
+            await file.transact(_forget(gone))
 
     with suppress(SpoolError):  # they are in nobody's way; the next start tries again
         await with_file("writing the memory to", work)
+
+
+def _forget(devices: Iterable[str]) -> list[tuple[str, tuple[str]]]:
+    """The statements after which nothing of these devices is remembered."""
+    return [(sql, (device,)) for device in devices for sql in _FORGET]

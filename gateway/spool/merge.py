@@ -18,18 +18,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from gateway.batch import RECORD_BYTES
 from gateway.errors import BadBatch, SpoolError
 from gateway.spool.block import Entry
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.blocks import MOST_NUMBERS, Block, seal
-from gateway.spool.rows import read_row, rows_to_scan
+from gateway.spool.rows import counted, read_row, rows_to_scan
 from gateway.spool.schema import Totals
-from gateway.spool.spoolfile import SpoolFile
+from gateway.spool.spoolfile import SpoolFile, WithFile
 
 __all__ = ["BLOCK_READINGS", "Head", "Merger", "Run", "block_readings", "choose"]
 
@@ -81,10 +81,6 @@ class Run(NamedTuple):
     passed: int
 
 
-class _WithFile(Protocol):
-    def __call__(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> Awaitable[_Result]: ...
-
-
 def block_readings(max_bytes: int) -> int:
     """How many readings one block gets, where the spool may take so many bytes."""
     return max(1, min(BLOCK_READINGS, max_bytes // (LEAST_BLOCKS * RECORD_BYTES)))
@@ -130,7 +126,7 @@ class Merger:
 
     def __init__(
         self,
-        with_file: _WithFile,
+        with_file: WithFile,
         *,
         readings: int,
         taken: Callable[[int], bool],
@@ -253,8 +249,7 @@ def _seal(rows: Sequence[Sequence[Any]]) -> Block | list[tuple[int, int]]:
         try:
             row = read_row(columns)
         except (BadBatch, UnicodeDecodeError):
-            readings = columns[3]
-            unreadable.append((columns[0], readings if isinstance(readings, int) else 0))
+            unreadable.append((columns[0], counted(columns[3])))
         else:
             entries.append(Entry(row.seq, row.at_ns, row.device, row.batch))
     return unreadable or seal(entries)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from gateway.errors import BadBatch
 from gateway.spool.block import Entry
 from gateway.spool.blocks import MOST_NUMBERS, Left, open_block
-from gateway.spool.rows import PENDING, Row, rows_to_scan
+from gateway.spool.rows import PENDING, Row, counted, rows_to_scan
 from gateway.spool.spoolfile import SpoolFile
 
 __all__ = ["Closed", "Reader"]
@@ -95,7 +95,7 @@ class Reader:
             if last not in self._unreadable:
                 if last != self._last:
                     *columns, left_readings = (await file.fetch(_BLOCK, (last,)))[0]
-                    return Closed(last, columns, left_readings if isinstance(left_readings, int) else 0, after)
+                    return Closed(last, columns, counted(left_readings), after)
                 rows = await self._find_in_block(file, after, upto, limit_readings)
                 if rows:
                     return rows
@@ -129,7 +129,7 @@ class Reader:
         try:
             left = Left.read(self._last, first, packed)
         except BadBatch:
-            self._unreadable[self._last] = readings if isinstance(readings, int) else 0
+            self._unreadable[self._last] = counted(readings)
             return []
         rows: list[Row] = []
         start, stop = bisect_right(self._seqs, after), bisect_right(self._seqs, upto)

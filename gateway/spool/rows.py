@@ -11,7 +11,7 @@ from gateway.errors import BadBatch
 from gateway.spool.codec import checksum, decode
 from gateway.spool.schema import Totals
 
-__all__ = ["PENDING", "Row", "read_row", "rows_to_scan"]
+__all__ = ["PENDING", "Row", "counted", "read_row", "rows_to_scan"]
 
 MOST_SCANNED_ROWS: Final = 1024
 """Most rows one query looks at."""
@@ -47,6 +47,11 @@ class Row:
     at_ns: int
     batch: Batch
     readings: int
+
+
+def counted(readings: object) -> int:
+    """How many readings a column says that there are; 0 where it was damaged and says nothing."""
+    return readings if isinstance(readings, int) else 0
 
 
 def rows_to_scan(totals: Totals, *, limit_readings: int) -> int:

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, TypeVar
 
 import aiosqlite
 
@@ -28,7 +28,9 @@ from gateway.spool.files import FileLock, move_aside, size_bytes
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_totals
 
-__all__ = ["SpoolFile"]
+__all__ = ["SpoolFile", "WithFile"]
+
+_Result = TypeVar("_Result")
 
 KEPT_FREE_PAGES: Final = 4096
 """Free pages (16 MiB) that stay in the file for the next rows; what an outage took beyond them is given back."""
@@ -38,6 +40,21 @@ GIVEN_BACK_PAGES: Final = 1024
 
 MOST_PAGES: Final = 0xFFFFFFFE
 """SQLite's own limit of a database's size."""
+
+
+class WithFile(Protocol):
+    """Hands out the spool's file, one user at a time."""
+
+    def __call__(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> Awaitable[_Result]:
+        """What the work gives.
+
+        Args:
+            doing: what is tried, for the text of a failure.
+            work: is given the settled file.
+
+        Raises:
+            SpoolError: the file cannot be used now.
+        """
 
 
 class SpoolFile:

@@ -29,10 +29,11 @@ from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
-from gateway.spool.rows import Row, read_row
+from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
+from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
 
@@ -292,15 +293,7 @@ class Spool:
 
         Only one such task may run.
         """
-        committing = asyncio.create_task(self._run_commits(), name="spool commits")
-        merging = asyncio.create_task(self._merger.run(), name="spool merging")
-        try:
-            done, _ = await asyncio.wait((committing, merging), return_when=asyncio.FIRST_COMPLETED)
-            next(iter(done)).result()
-        finally:
-            committing.cancel()
-            merging.cancel()
-            await asyncio.gather(committing, merging, return_exceptions=True)
+        await until_one_ends("spool", commits=self._run_commits(), merging=self._merger.run())
 
     async def _run_commits(self) -> None:
         loop = asyncio.get_running_loop()
@@ -533,7 +526,7 @@ class Spool:
             try:
                 rows.append(read_row(columns))
             except (BadBatch, UnicodeDecodeError):
-                self._found_unreadable(seq, readings if isinstance(readings, int) else 0)
+                self._found_unreadable(seq, counted(readings))
         return rows
 
     def _found_unreadable(self, seq: int, readings: int) -> None:

@@ -12,12 +12,13 @@ The only tasks are those of `run`; answers arrive as calls.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from typing import Any, Final
 
 from paho.mqtt.reasoncodes import ReasonCode
 
 from gateway.metrics import Metrics
+from gateway.together import until_one_ends
 from gateway.uplink.backlog import BacklogReader
 from gateway.uplink.contract import Format, LiveRow, Message, Row, Spool
 from gateway.uplink.coverage import Coverage
@@ -115,8 +116,8 @@ class Courier:
             UplinkError: it was lost.
             SpoolError: the backlog cannot be read.
         """
-        await _until_one_ends(
-            lost=self._session.lost(), send=self._send(), backlog=self._backlog.run(), silence=self._watch()
+        await until_one_ends(
+            "uplink", lost=self._session.lost(), send=self._send(), backlog=self._backlog.run(), silence=self._watch()
         )
 
     async def quiet(self) -> None:
@@ -250,16 +251,3 @@ class Courier:
             self._quiet.set()
         else:
             self._quiet.clear()
-
-
-async def _until_one_ends(**works: Coroutine[Any, Any, None]) -> None:
-    """Runs these together until the first ends; then ends the others, and raises what the first raised."""
-    tasks = [asyncio.create_task(work, name=f"uplink {name}") for name, work in works.items()]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        # Several may have failed of one cause; the order of `works` says which one tells it best.
-        next(task for task in tasks if task in done).result()
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -30,6 +30,7 @@ from typing import Final
 from wasmtime import Engine, Module, WasmtimeError
 
 from gateway.errors import ModuleError
+from gateway.wasm.failure import one_line
 
 __all__ = ["KEEP_FILES", "ModuleCache", "machine_id"]
 
@@ -96,7 +97,7 @@ class ModuleCache:
         try:
             return Module(self._engine, wasm)
         except WasmtimeError as error:
-            raise ModuleError(f"it is no valid WebAssembly: {' '.join(str(error).split())}") from None
+            raise ModuleError(f"it is no valid WebAssembly: {one_line(error)}") from None
 
     def _keep(self, path: Path, code: bytes) -> None:
         try:

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from gateway.errors import ModuleError
 
-__all__ = ["Cause", "GuestFailure"]
+__all__ = ["Cause", "GuestFailure", "one_line"]
 
 Cause: TypeAlias = Literal["load", "trap", "timeout", "memory", "refused", "bad_output", "parked"]
 """Why a filter did not do its work on a batch.
@@ -27,3 +27,8 @@ class GuestFailure(ModuleError):
     def __init__(self, cause: Cause, text: str) -> None:
         self.cause = cause
         super().__init__(text)
+
+
+def one_line(error: Exception) -> str:
+    """What wasmtime says of an error, in one line."""
+    return " ".join(str(error).split())

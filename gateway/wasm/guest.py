@@ -17,7 +17,7 @@ from typing import Final
 from wasmtime import Func, Memory, Store, Trap, TrapCode, WasmtimeError
 from wasmtime import _ffi as ffi
 
-from gateway.wasm.failure import Cause, GuestFailure
+from gateway.wasm.failure import Cause, GuestFailure, one_line
 
 __all__ = ["GuestCall", "GuestMemory", "OutOfBounds", "failure_of"]
 
@@ -36,13 +36,9 @@ def failure_of(error: Trap | WasmtimeError) -> GuestFailure:
     if isinstance(error, Trap):
         lines = [line.strip() for line in error.message.splitlines() if line.strip()]
         return GuestFailure(_CAUSES.get(error.trap_code, "trap"), (lines[-1] if lines else "trap"))
-    text = _line(error)
+    text = one_line(error)
     # A call of an import that has nothing behind it: no trap of wasmtime's own making, but one in all but its class.
     return GuestFailure("trap" if "unknown import" in text else "load", text)
-
-
-def _line(error: WasmtimeError) -> str:
-    return " ".join(str(error).split())
 
 
 class GuestCall:

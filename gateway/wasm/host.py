@@ -19,7 +19,7 @@ from wasmtime import Config, Engine, FuncType, InstancePre, Linker, MemoryType, 
 from gateway.errors import ModuleError
 from gateway.metrics import Metrics
 from gateway.wasm.cache import ModuleCache, machine_id
-from gateway.wasm.failure import GuestFailure
+from gateway.wasm.failure import GuestFailure, one_line
 from gateway.wasm.manifest import ABI, Manifest, parse_manifest, read_wasm
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
 
@@ -109,11 +109,12 @@ class Host:
         manifest = parse_manifest(wasm, str(path))
         try:
             module = self._cache.module(wasm, self._check)
+            linked = self._link(module)
         except GuestFailure as failure:
             raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
         except ModuleError as error:
             raise ModuleError(f"module {path}: {error}") from None
-        loaded = self._loaded[digest] = LoadedModule(manifest, module, self._link(module, path), str(path))
+        loaded = self._loaded[digest] = LoadedModule(manifest, module, linked, str(path))
         return loaded
 
     def store(self) -> Store:
@@ -142,16 +143,14 @@ class Host:
         self._loaded.clear()
         self._engine.close()
 
-    def _link(self, module: Module, path: Path) -> InstancePre:
+    def _link(self, module: Module) -> InstancePre:
         try:
             with Linker(self._engine) as linker:
                 linker.define_unknown_imports_as_traps(module)
                 linked: InstancePre = linker.instantiate_pre(module)
                 return linked
         except WasmtimeError as error:
-            raise ModuleError(
-                f"module {path}: what it imports cannot be given: {' '.join(str(error).split())}"
-            ) from None
+            raise ModuleError(f"what it imports cannot be given: {one_line(error)}") from None
 
     def _check(self, module: Module) -> None:
         imports = [(f"{wanted.module}.{wanted.name}", wanted.type) for wanted in module.imports]
