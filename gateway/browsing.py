@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
-from adapters.base import Survey, Surveyor, Variable
+from adapters.base import NOWHERE, Site, Survey, Surveyor, Variable
 from adapters.registry import protocol
 from gateway.check import load
 from gateway.config.globs import matches
@@ -53,7 +53,7 @@ class Wanted(NamedTuple):
     properties: bool = False
 
 
-def device_at(url: str) -> DeviceSettings:
+def device_at(url: str) -> tuple[DeviceSettings, Site]:
     """A device of which nothing but its address is known.
 
     Raises:
@@ -63,23 +63,24 @@ def device_at(url: str) -> DeviceSettings:
     settings = opcua.settings(name="browse", type="opcua", url=url, timeout_s=_TIMEOUT_S)  # type: ignore[call-arg]
     for _, what in opcua.check(settings):
         raise TidegateError(what)
-    return settings
+    return settings, NOWHERE
 
 
-def device_of(file: Path, name: str) -> DeviceSettings:
-    """A device of a configuration.
+def device_of(file: Path, name: str) -> tuple[DeviceSettings, Site]:
+    """A device of a configuration, and what all devices there have in common.
 
     Raises:
         ConfigError: the configuration cannot be used.
         TidegateError: it has no such device.
     """
-    devices = {device.name: device for device in load(file).devices}
+    config = load(file)
+    devices = {device.name: device for device in config.devices}
     if name not in devices:
         raise TidegateError(f'{file} has no device "{name}"; it has {", ".join(devices) or "none"}')
-    return devices[name]
+    return devices[name], Site(config.gateway.id, config.pki_dir)
 
 
-def browse(device: DeviceSettings, wanted: Wanted, *, file: Path | None, say: Callable[[str], None]) -> int:
+def browse(device: DeviceSettings, wanted: Wanted, *, file: Path | None, say: Callable[[str], None], site: Site) -> int:
     """Lists the variables of a device.
 
     Args:
@@ -87,6 +88,7 @@ def browse(device: DeviceSettings, wanted: Wanted, *, file: Path | None, say: Ca
         wanted: which of them.
         file: the file of tags to write; None prints a line for each variable, `-` the file of tags.
         say: is given each line for a person.
+        site: where the certificates are, for a device that is secured.
 
     Returns:
         How many there are.
@@ -96,14 +98,16 @@ def browse(device: DeviceSettings, wanted: Wanted, *, file: Path | None, say: Ca
         TidegateError: it has no tree, or the file cannot be written.
     """
     if file is None:
-        return asyncio.run(_take(device, wanted, lambda some, _names: say("\n".join(map(_line, some)))))
+        return asyncio.run(_take(device, site, wanted, lambda some, _names: say("\n".join(map(_line, some)))))
     with _table(file) as table:
         writer = csv.writer(table, lineterminator="\n")
         writer.writerow((*_COLUMNS, *_NOTES))
-        return asyncio.run(_take(device, wanted, lambda some, names: writer.writerows(_rows(some, names))))
+        return asyncio.run(_take(device, site, wanted, lambda some, names: writer.writerows(_rows(some, names))))
 
 
-async def _take(device: DeviceSettings, wanted: Wanted, take: Callable[[list[Variable], list[str]], object]) -> int:
+async def _take(
+    device: DeviceSettings, site: Site, wanted: Wanted, take: Callable[[list[Variable], list[str]], object]
+) -> int:
     speaks = protocol(device.type)
     if speaks.explore is None or not speaks.surveys:
         raise TidegateError(
@@ -111,7 +115,7 @@ async def _take(device: DeviceSettings, wanted: Wanted, take: Callable[[list[Var
             "the device's manual"
         )
     number = 0
-    async with speaks.explore(device) as explorer:
+    async with speaks.explore(device, site) as explorer:
         assert isinstance(explorer, Surveyor)
         asked = Survey(
             wanted.root,

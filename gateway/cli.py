@@ -184,14 +184,14 @@ def browse(
     from gateway import browsing
 
     if url is not None and config is None and device is None:
-        settings = browsing.device_at(url)
+        settings, site = browsing.device_at(url)
     elif url is None and config is not None and device is not None:
-        settings = browsing.device_of(config, device)
+        settings, site = browsing.device_of(config, device)
     else:
         raise click.UsageError("which server? Give either URL, or --config FILE and --device NAME")
     began_s = time.monotonic()
     wanted = browsing.Wanted(root, include, exclude, by_uri=uri, properties=properties)
-    number = browsing.browse(settings, wanted, file=file, say=_print)
+    number = browsing.browse(settings, wanted, file=file, say=_print, site=site)
     click.echo(browsing.told(number, time.monotonic() - began_s, file), err=True)
 
 

@@ -83,6 +83,10 @@ async def test_trust_on_both_sides_and_it_reads_without_a_restart(tmp_path: Path
             found = await asyncio.to_thread(client.call, socket, "POST", "/browse", {"device": settings["devices"][0]})
             assert "Speed" in [node["name"] for node in found["nodes"]]
 
+            file = str(tmp_path / "gateway.json")
+            listed = await asyncio.to_thread(told, "browse", "--config", file, "--device", "press", folder=tmp_path)
+            assert re.search(r"^Objects/Speed  .*ns=2;s=Speed$", listed, re.MULTILINE)
+
             shown = await asyncio.to_thread(
                 told, "pki", "list", "--config", str(tmp_path / "gateway.json"), folder=tmp_path
             )
