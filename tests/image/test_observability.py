@@ -8,7 +8,6 @@ import re
 import subprocess
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.plant_process import PlantProcess
 from tests.gateway.wasm.guests import described, guest
 from tests.waiting import until
+from tests.web import fetch
 
 FOLDER = Path(__file__).parents[2] / "image" / "observability"
 RULES = FOLDER / "tidegate.rules.yaml"
@@ -85,12 +85,6 @@ def test_the_dashboard_is_whole() -> None:
     assert all("$instance" in query for query in QUERIES.values())
 
 
-def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        body: bytes = answer.read()
-        return body
-
-
 class Prometheus:
     """A server's HTTP API."""
 
@@ -99,14 +93,14 @@ class Prometheus:
 
     async def answers(self) -> bool:
         try:
-            await asyncio.to_thread(fetch, f"{self._base}/-/ready")
+            await fetch(f"{self._base}/-/ready")
         except OSError:
             return False
         return True
 
     async def get(self, path: str, **query: str) -> Any:
         url = f"{self._base}/api/v1/{path}?{urllib.parse.urlencode(query)}"
-        return json.loads(await asyncio.to_thread(fetch, url))["data"]
+        return json.loads(await fetch(url))["data"]
 
     async def value(self, query: str) -> list[Any]:
         """What a panel would show now; the range of a rate is what Grafana makes of scrapes each second."""
@@ -188,7 +182,7 @@ async def test_every_query_of_the_dashboard_and_every_rule_finds_its_data(tmp_pa
 
             await until(all_have_data, within_s=WITHIN_S, what=lambda: f"data for {left}")
 
-            text = (await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/metrics")).decode()
+            text = (await fetch(f"http://127.0.0.1:{port}/metrics")).decode()
             checked = promtool("check", "metrics", stdin=text)
             assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
             series = _series(text)
@@ -230,7 +224,7 @@ async def test_every_query_of_the_dashboard_and_every_rule_finds_its_data(tmp_pa
             await broker.stop()
 
             async def told_degraded() -> bool:
-                ready = json.loads(await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}/readyz"))
+                ready = json.loads(await fetch(f"http://127.0.0.1:{port}/readyz"))
                 assert ready["ready"] is True
                 return "uplink" in ready["degraded"] and "device dead" in ready["degraded"]
 

@@ -6,7 +6,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final
 
@@ -48,12 +48,6 @@ class Containerd:
 
 @pytest.fixture
 async def containerd() -> AsyncIterator[Containerd]:
-    async with running() as ctr:
-        yield ctr
-
-
-@asynccontextmanager
-async def running() -> AsyncIterator[Containerd]:
     folder = Path(tempfile.mkdtemp(prefix="tidegate-"))  # a socket's path must be short
     (folder / "config.toml").write_text(_SETTINGS.format(folder=folder))
     async with AsyncExitStack() as stack:

@@ -13,7 +13,7 @@ from tests.image_build.archive import Archive
 from tests.image_build.container import ARCHIVE
 
 MOST_BYTES = 50_000_000
-TARGET_BYTES = 35_000_000
+TARGET_BYTES = 31_000_000
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shutil
 import subprocess
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from tests.image_build.container import Podman
 from tests.image_build.pod import BASE, Pod, documents
 from tests.image_build.story import killed_in_an_outage
 from tests.image_build.tools import Tools
+from tests.web import fetch
 
 KUBERNETES = "1.30"
 
@@ -26,12 +25,6 @@ def validate(objects: list[dict[str, Any]]) -> None:
     """Fails on a field that Kubernetes does not know, as well as on one that is missing or of another type."""
     for one in objects:
         kubernetes_validate.validate(one, KUBERNETES, strict=True)
-
-
-def fetch(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        body: bytes = answer.read()
-        return body
 
 
 @pytest.mark.parametrize("folder", ["base", "cluster", "wasmedge-check"])
@@ -51,13 +44,14 @@ def test_the_validation_would_tell() -> None:
 
 
 @pytest.mark.timeout(500)
-async def test_the_pod_is_killed_in_an_outage_and_comes_back_with_its_spool(tmp_path: Path) -> None:
+@pytest.mark.asyncio(loop_scope="session")
+async def test_the_pod_is_killed_in_an_outage_and_comes_back_with_its_spool(tmp_path: Path, podman: Podman) -> None:
     secrets = tmp_path / "passwords"
     subprocess.run(["mosquitto_passwd", "-c", "-b", secrets, "tidegate", "pass word"], check=True, capture_output=True)
     secrets.chmod(0o644)
     # The subscriber has no name; the gateway has one, and needs the password that the Secret holds.
     settings = ["allow_anonymous true", f"password_file {secrets}"]
-    async with Broker(folder=tmp_path / "broker", extra_config=settings) as broker, Podman() as podman:
+    async with Broker(folder=tmp_path / "broker", extra_config=settings) as broker:
         pods: list[Pod] = []
 
         def make(config: dict[str, Any]) -> Pod:
@@ -77,9 +71,9 @@ async def test_the_pod_is_killed_in_an_outage_and_comes_back_with_its_spool(tmp_
             annotations = deployment["spec"]["template"]["metadata"]["annotations"]
             assert annotations["prometheus.io/scrape"] == "true"
             url = f"http://127.0.0.1:{annotations['prometheus.io/port']}"
-            ready = json.loads(await asyncio.to_thread(fetch, f"{url}/readyz"))
+            ready = json.loads(await fetch(f"{url}/readyz"))
             assert ready["ready"] is True
-            assert b'tidegate_gateway_info{gateway="edge-1"' in await asyncio.to_thread(fetch, f"{url}/metrics")
+            assert b'tidegate_gateway_info{gateway="edge-1"' in await fetch(f"{url}/metrics")
             assert await pod.inspect("{{.HostConfig.Memory}} {{.HostConfig.CpuQuota}}") == f"{128 << 20} 20000"
             assert await pod.inspect("{{.HostConfig.ReadonlyRootfs}} {{.Config.User}}") == "true 65532:65532"
 

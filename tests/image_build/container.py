@@ -11,19 +11,18 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Final
 
 from tests.image_build.tools import Tools
 
-__all__ = ["ARCHIVE", "LIMITS", "MODULES_ARCHIVE", "Container", "Podman"]
+__all__ = ["ARCHIVE", "MODULES_ARCHIVE", "Container", "Podman", "Running"]
 
 _BUILT: Final = Path(__file__).parents[2] / "build" / "image"
 ARCHIVE: Final = _BUILT / "tidegate.oci.tar"
 MODULES_ARCHIVE: Final = _BUILT / "tidegate-modules.oci.tar"
-LIMITS: Final = ("--memory=128m", "--memory-swap=128m", "--cpus=1")
+_LIMITS: Final = ("--memory=128m", "--memory-swap=128m", "--cpus=1")
 _USER: Final = 65532
 # podman asks for more open files than a machine may be able to give; the machine's own limits are enough.
 _SETTINGS: Final = """[containers]
@@ -88,7 +87,43 @@ class Podman:
         return await self.tools.attempt(*self._base, *arguments, stdin=stdin)
 
 
-class Container:
+class Running:
+    """A gateway in a container of podman's.
+
+    Args:
+        podman: with the image.
+        name: the container's.
+    """
+
+    def __init__(self, podman: Podman, name: str) -> None:
+        self.podman = podman
+        self.name = name
+
+    async def execute(self, *command: str) -> tuple[int, str, str]:
+        """Runs a command in it, as an exec probe does; gives exit status, standard output and standard error."""
+        return await self.podman.attempt("exec", self.name, *command)
+
+    async def status(self) -> dict[str, Any] | None:
+        """What `tidegate status` tells; None while it does not answer."""
+        code, out, _ = await self.execute("/usr/bin/tidegate", "status", "--json")
+        told: dict[str, Any] | None = json.loads(out) if code == 0 else None
+        return told
+
+    async def pss_bytes(self) -> int:
+        """Memory of its process; what it shares with others counts in part."""
+        return await self.podman.tools.pss_bytes(int(await self.inspect("{{.State.Pid}}")))
+
+    async def logs(self) -> str:
+        """What it wrote, for a failed check."""
+        _, out, err = await self.podman.attempt("logs", "--tail=20", self.name)
+        return out + err
+
+    async def inspect(self, template: str) -> str:
+        """A field of what podman knows of the container."""
+        return (await self.podman("inspect", f"--format={template}", self.name)).strip()
+
+
+class Container(Running):
     """One gateway in a container, hardened as the manifests ask for it; the folder is its /data over all restarts.
 
     Args:
@@ -98,8 +133,7 @@ class Container:
     """
 
     def __init__(self, podman: Podman, *, folder: Path, config: dict[str, Any]) -> None:
-        self._podman = podman
-        self._name = f"tidegate-{uuid.uuid4().hex}"
+        super().__init__(podman, f"tidegate-{uuid.uuid4().hex}")
         self._data = folder / "data"
         self._etc = folder / "etc"
         self._data.mkdir()
@@ -112,12 +146,12 @@ class Container:
         """The spool's file, where the configuration says /data/spool.db."""
         return self._data / "spool.db"
 
-    async def start(self, *, limits: Sequence[str] = LIMITS) -> None:
+    async def start(self) -> None:
         """Creates and starts it."""
-        await self._podman(
+        await self.podman(
             "run",
             "--detach",
-            f"--name={self._name}",
+            f"--name={self.name}",
             "--network=host",
             "--read-only",
             "--read-only-tmpfs=false",
@@ -125,42 +159,20 @@ class Container:
             "--security-opt=no-new-privileges",
             f"--volume={self._data}:/data",
             f"--volume={self._etc}:/etc/tidegate:ro",
-            *limits,
-            self._podman.image,
+            *_LIMITS,
+            self.podman.image,
         )
 
     async def kill(self) -> None:
         """Ends it without warning (SIGKILL) and removes it."""
-        await self._podman("kill", "--signal=KILL", self._name)
+        await self.podman("kill", "--signal=KILL", self.name)
         await self.remove()
 
     async def stop(self) -> int:
         """Asks it to stop (SIGTERM) as a kubelet does; gives its exit status."""
-        await self._podman("stop", "--time=30", self._name)
-        return int(await self._inspect("{{.State.ExitCode}}"))
+        await self.podman("stop", "--time=30", self.name)
+        return int(await self.inspect("{{.State.ExitCode}}"))
 
     async def remove(self) -> None:
         """Removes it, running or not; its folder stays."""
-        await self._podman("rm", "--force", "--ignore", self._name)
-
-    async def execute(self, *command: str) -> tuple[int, str, str]:
-        """Runs a command in it, as an exec probe does; gives exit status, standard output and standard error."""
-        return await self._podman.attempt("exec", self._name, *command)
-
-    async def status(self) -> dict[str, Any] | None:
-        """What `tidegate status` tells; None while it does not answer."""
-        code, out, _ = await self.execute("/usr/bin/tidegate", "status", "--json")
-        told: dict[str, Any] | None = json.loads(out) if code == 0 else None
-        return told
-
-    async def pss_bytes(self) -> int:
-        """Memory of its process; what it shares with others counts in part."""
-        return await self._podman.tools.pss_bytes(int(await self._inspect("{{.State.Pid}}")))
-
-    async def logs(self) -> str:
-        """What it wrote, for a failed check."""
-        _, out, err = await self._podman.attempt("logs", "--tail=20", self._name)
-        return out + err
-
-    async def _inspect(self, template: str) -> str:
-        return (await self._podman("inspect", f"--format={template}", self._name)).strip()
+        await self.podman("rm", "--force", "--ignore", self.name)

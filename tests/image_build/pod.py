@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.image_build.container import Podman
+from tests.image_build.container import Podman, Running
 
 __all__ = ["BASE", "Pod", "documents"]
 
@@ -38,7 +38,7 @@ def documents(text: str) -> list[dict[str, Any]]:
     return [document for document in yaml.safe_load_all(text) if document]
 
 
-class Pod:
+class Pod(Running):
     """One gateway in a pod; what its hostPath holds is kept over all restarts.
 
     Args:
@@ -49,7 +49,7 @@ class Pod:
     """
 
     def __init__(self, podman: Podman, *, config: dict[str, Any], port: int, password: str) -> None:
-        self._podman = podman
+        super().__init__(podman, _CONTAINER)
         self._overlay = podman.folder / "k3s" / "overlay"
         self._spool = podman.folder / "spool"  # made by podman: the base says DirectoryOrCreate
         self._manifest = podman.folder / "pod.yaml"
@@ -68,48 +68,25 @@ class Pod:
 
     async def render(self) -> list[dict[str, Any]]:
         """Every object that a cluster would be given."""
-        text = await self._podman.tools("kubectl", "kustomize", str(self._overlay))
+        text = await self.podman.tools("kubectl", "kustomize", str(self._overlay))
         self._manifest.write_text(text)
         return documents(text)
 
     async def start(self) -> None:
         """Makes the pod, the first time or anew."""
         await self.render()
-        await self._podman("kube", "play", str(self._manifest))
+        await self.podman("kube", "play", str(self._manifest))
 
     async def kill(self) -> None:
         """Ends every process of the pod without warning (SIGKILL) and removes it."""
-        await self._podman("pod", "kill", "--signal=KILL", _POD)
+        await self.podman("pod", "kill", "--signal=KILL", _POD)
         await self.remove()
 
     async def stop(self) -> int:
         """Asks it to stop (SIGTERM) as a kubelet does; gives its exit status."""
-        await self._podman("stop", "--time=45", _CONTAINER)
+        await self.podman("stop", "--time=45", _CONTAINER)
         return int(await self.inspect("{{.State.ExitCode}}"))
 
     async def remove(self) -> None:
         """Removes the pod and its secrets, running or not; the hostPath stays."""
-        await self._podman("kube", "down", str(self._manifest))
-
-    async def execute(self, *command: str) -> tuple[int, str, str]:
-        """Runs a command in it, as an exec probe does; gives exit status, standard output and standard error."""
-        return await self._podman.attempt("exec", _CONTAINER, *command)
-
-    async def status(self) -> dict[str, Any] | None:
-        """What `tidegate status` tells; None while it does not answer."""
-        code, out, _ = await self.execute("/usr/bin/tidegate", "status", "--json")
-        told: dict[str, Any] | None = json.loads(out) if code == 0 else None
-        return told
-
-    async def pss_bytes(self) -> int:
-        """Memory of its process; what it shares with others counts in part."""
-        return await self._podman.tools.pss_bytes(int(await self.inspect("{{.State.Pid}}")))
-
-    async def logs(self) -> str:
-        """What it wrote, for a failed check."""
-        _, out, err = await self._podman.attempt("logs", "--tail=20", _CONTAINER)
-        return out + err
-
-    async def inspect(self, template: str) -> str:
-        """A field of what podman knows of the gateway's container."""
-        return (await self._podman("inspect", f"--format={template}", _CONTAINER)).strip()
+        await self.podman("kube", "down", str(self._manifest))

@@ -18,8 +18,8 @@ from gateway.errors import SourceLost, SpoolError, TidegateError
 from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.supervise import Backoff, supervise
-from tests.adapters.contract.bad_line import BadLine
 from tests.adapters.contract.sites import MOVES, RESTS, SETPOINT, SITES, Site
+from tests.bad_line import BadLine
 from tests.waiting import until
 
 QUICK = Backoff(first_s=0.02, most_s=0.1, steady_s=5.0)

@@ -1,7 +1,7 @@
 """A real OPC UA server to read from, a line to it that can be cut, and the adapter at work on it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +19,7 @@ from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
 from tests.waiting import until
 
-__all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "until"]
+__all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "add_doubles"]
 
 NOW_NS = 1_800_000_000_000_000_000
 """What the gateway's clock says in these tests."""
@@ -128,6 +128,28 @@ class Plc:
     @property
     def connections(self) -> int:
         return len(self.server.bserver.clients)
+
+
+async def add_doubles(server: Server, parent: ua.NodeId, numbers: Iterable[int], *, prefix: str) -> None:
+    """Adds variables below a node at once: ns=2;s=PREFIXn, browse name tn, with n as its value."""
+    results = await server.iserver.isession.add_nodes(
+        [
+            ua.AddNodesItem(
+                ParentNodeId=parent,
+                ReferenceTypeId=ua.NodeId(ua.ObjectIds.HasComponent),
+                RequestedNewNodeId=ua.NodeId(f"{prefix}{number}", 2),
+                BrowseName=ua.QualifiedName(f"t{number}", 2),
+                NodeClass=ua.NodeClass.Variable,
+                NodeAttributes=ua.VariableAttributes(
+                    Value=ua.Variant(float(number)), DataType=ua.NodeId(ua.ObjectIds.Double), ValueRank=-1
+                ),
+                TypeDefinition=ua.NodeId(ua.ObjectIds.BaseDataVariableType),
+            )
+            for number in numbers
+        ]
+    )
+    for result in results:
+        result.StatusCode.check()
 
 
 class Line:

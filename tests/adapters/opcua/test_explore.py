@@ -20,7 +20,7 @@ from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.batch import Flag, Kind, Reading
 from gateway.errors import SourceLost, TidegateError
 from tests.adapters.opcua.pages import Pages
-from tests.adapters.opcua.plc import URI, Line, Plc
+from tests.adapters.opcua.plc import URI, Line, Plc, add_doubles
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -113,30 +113,12 @@ async def build_many(plc: Plc) -> None:
     for store in range(0, MANY, 100):
         # asyncua looks at all children of a parent before it adds one, so a long level is put together by hand.
         folder = await objects.add_folder(ua.NodeId(f"Store.{store}", 2), ua.QualifiedName(f"Store{store}", 2))
-        results = await plc.server.iserver.isession.add_nodes(
-            [_variable(folder.nodeid, number) for number in range(store, store + 100)]
-        )
-        for result in results:
-            result.StatusCode.check()
+        await add_doubles(plc.server, folder.nodeid, range(store, store + 100), prefix="Many.")
         references += [
             reference
             for reference in plc.server.iserver.aspace[folder.nodeid].references
             if reference.IsForward and reference.NodeClass == ua.NodeClass.Variable
         ]
-
-
-def _variable(parent: ua.NodeId, number: int) -> ua.AddNodesItem:
-    return ua.AddNodesItem(
-        ParentNodeId=parent,
-        ReferenceTypeId=ua.NodeId(ua.ObjectIds.HasComponent),
-        RequestedNewNodeId=ua.NodeId(f"Many.{number}", 2),
-        BrowseName=ua.QualifiedName(f"t{number}", 2),
-        NodeClass=ua.NodeClass.Variable,
-        NodeAttributes=ua.VariableAttributes(
-            Value=ua.Variant(float(number)), DataType=ua.NodeId(ua.ObjectIds.Double), ValueRank=-1
-        ),
-        TypeDefinition=ua.NodeId(ua.ObjectIds.BaseDataVariableType),
-    )
 
 
 def by_name(nodes: list[Node]) -> dict[str, Node]:

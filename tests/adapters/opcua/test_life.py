@@ -1,13 +1,13 @@
 """The life of a device under `supervise`, as the gateway leads it: off at the start, restarted, changed, alive."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 from asyncua import ua
 
+from gateway.demo.broker import free_port
 from gateway.errors import SourceLost
 from gateway.health import Health, State
 from gateway.metrics import Metrics
@@ -16,13 +16,6 @@ from tests.adapters.opcua.plc import NOW_NS, URI, Plc, Remembered, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

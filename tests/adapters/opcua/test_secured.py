@@ -343,22 +343,18 @@ async def test_whoever_has_not_the_key_of_the_certificate_gets_nothing(plc: Secu
     assert plc.seen.users == []
 
 
-async def test_a_server_that_changes_its_mind_about_its_certificate_is_told(plc: SecuredPlc, here: Site) -> None:
-    session = Session(settings(plc.port), here)
+async def test_a_server_that_changes_its_mind_about_its_certificate_is_told(
+    plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     create = plc.server.iserver.create_session
-    try:
 
-        def swapped(*args: Any, **keys: Any) -> Any:
-            for client in plc.server.bserver.clients:
-                client.processor._connection.security_policy.host_certificate = make(key=rsa_key(5)).der
-            return create(*args, **keys)
+    def swapped(*args: Any, **keys: Any) -> Any:
+        for client in plc.server.bserver.clients:
+            client.processor._connection.security_policy.host_certificate = make(key=rsa_key(5)).der
+        return create(*args, **keys)
 
-        plc.server.iserver.create_session = swapped
-        with pytest.raises(SourceLost, match="one certificate before and another one now"):
-            await session.open()
-    finally:
-        plc.server.iserver.create_session = create
-        await session.close()
+    monkeypatch.setattr(plc.server.iserver, "create_session", swapped)
+    assert "one certificate before and another one now" in await refusal(here, plc.port)
 
 
 # ---- who does not trust the gateway
@@ -443,22 +439,18 @@ async def test_what_the_server_offers_is_listed_where_nothing_fits(plc: SecuredP
     assert 'it offers Basic256Sha256 (SignAndEncrypt). Set security = "Basic256Sha256"' in said
 
 
-async def test_endpoints_that_were_changed_on_the_way_are_noticed(plc: SecuredPlc, here: Site) -> None:
+async def test_endpoints_that_were_changed_on_the_way_are_noticed(
+    plc: SecuredPlc, here: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Somebody hides the better endpoint from the unprotected question; the signed answer shows another choice."""
-    session = Session(settings(plc.port, security="Basic256Sha256"), here)
     create = plc.server.iserver.create_session
 
     def other(*args: Any, **keys: Any) -> Any:
         plc.offer(ua.SecurityPolicyType.Aes256Sha256RsaPss_SignAndEncrypt)
         return create(*args, **keys)
 
-    plc.server.iserver.create_session = other
-    try:
-        with pytest.raises(SourceLost, match="no endpoint with security Basic256Sha256"):
-            await session.open()
-    finally:
-        plc.server.iserver.create_session = create
-        await session.close()
+    monkeypatch.setattr(plc.server.iserver, "create_session", other)
+    assert "no endpoint with security Basic256Sha256" in await refusal(here, plc.port, security="Basic256Sha256")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from adapters.opcua import PROTOCOL, survey
 from adapters.opcua.settings import OpcuaSettings
 from gateway.errors import SourceLost, TidegateError
 from tests.adapters.opcua.pages import Pages
-from tests.adapters.opcua.plc import URI, Line, Plc
+from tests.adapters.opcua.plc import URI, Line, Plc, add_doubles
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -235,10 +235,7 @@ async def test_twenty_thousand_variables(plant: Plc) -> None:
     folder = await plant.server.nodes.objects.add_folder(ua.NodeId("Store", 2), "2:Store")
     for store in range(0, MANY, 500):
         part = await folder.add_folder(ua.NodeId(f"Store.{store}", 2), f"2:Part{store}")
-        results = await plant.server.iserver.isession.add_nodes(
-            [_variable(part.nodeid, number) for number in range(store, store + 500)]
-        )
-        assert all(result.StatusCode.is_good() for result in results)
+        await add_doubles(plant.server, part.nodeid, range(store, store + 500), prefix="Store.t")
     sizes: list[int] = []
     seen: set[str] = set()
     async with surveying(plant.port) as surveyor:
@@ -247,20 +244,6 @@ async def test_twenty_thousand_variables(plant: Plc) -> None:
             seen.update(one.keys["node"] for one in some)
     assert seen == {f"ns=2;s=Store.t{number}" for number in range(MANY)}
     assert max(sizes) <= 100
-
-
-def _variable(parent: ua.NodeId, number: int) -> ua.AddNodesItem:
-    return ua.AddNodesItem(
-        ParentNodeId=parent,
-        ReferenceTypeId=ua.NodeId(ua.ObjectIds.HasComponent),
-        RequestedNewNodeId=ua.NodeId(f"Store.t{number}", 2),
-        BrowseName=ua.QualifiedName(f"t{number}", 2),
-        NodeClass=ua.NodeClass.Variable,
-        NodeAttributes=ua.VariableAttributes(
-            Value=ua.Variant(float(number)), DataType=ua.NodeId(ua.ObjectIds.Double), ValueRank=-1
-        ),
-        TypeDefinition=ua.NodeId(ua.ObjectIds.BaseDataVariableType),
-    )
 
 
 async def test_modbus_has_no_tree() -> None:

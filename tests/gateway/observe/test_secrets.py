@@ -2,21 +2,15 @@
 
 import asyncio
 import json
-import urllib.request
 from pathlib import Path
 
 from gateway.demo.broker import Broker, free_port
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.plant_process import PlantProcess
+from tests.web import fetch
 
 MQTT_SECRET = "mqtt-Zq7-secret"
 PLC_SECRET = "plc-Xw9-secret"
-
-
-def fetch(url: str) -> str:
-    with urllib.request.urlopen(url, timeout=10) as answer:
-        body: bytes = answer.read()
-        return body.decode()
 
 
 async def test_passwords_are_told_nowhere(tmp_path: Path) -> None:
@@ -60,9 +54,7 @@ async def test_passwords_are_told_nowhere(tmp_path: Path) -> None:
                     await asyncio.sleep(0.2)
                     status = await gateway.status() or {}
                 status = await gateway.status() or {}
-            told = [
-                await asyncio.to_thread(fetch, f"http://127.0.0.1:{port}{path}") for path in ("/metrics", "/readyz")
-            ]
+            told = [(await fetch(f"http://127.0.0.1:{port}{path}")).decode() for path in ("/metrics", "/readyz")]
             assert await gateway.stop() == 0
     log = gateway.log.read_text()
     assert "Check uplink.username and uplink.password" in log, "the login was not even tried"

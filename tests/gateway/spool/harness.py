@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from gateway.batch import Batch, Kind, Reading
 from gateway.config.models import DatabaseSettings
@@ -41,6 +44,21 @@ async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any
     finally:
         await spool.close()
         await task
+
+
+def break_next_commit(spool: Spool, monkeypatch: pytest.MonkeyPatch, *, reached_the_disk: bool) -> None:
+    """The next commit fails with an I/O error, whether or not it was carried out; the one after it is whole again."""
+    connection = spool._file._connection
+    assert connection is not None
+    commit = connection.commit
+
+    async def broken_commit() -> None:
+        monkeypatch.undo()
+        if reached_the_disk:
+            await commit()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(connection, "commit", broken_commit)
 
 
 async def drain(spool: Spool) -> list[Row]:

@@ -10,7 +10,7 @@ import pytest
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.spool import store
-from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running
+from tests.gateway.spool.harness import batch_of, break_next_commit, drain, dropped, open_spool, running
 from tests.waiting import until
 
 
@@ -215,16 +215,7 @@ async def test_a_file_that_breaks_in_mid_life_is_replaced_and_what_waits_is_stor
 async def test_a_commit_of_unknown_outcome_is_looked_up_and_not_repeated(path, monkeypatch, reached_the_disk):
     metrics = Metrics()
     async with running(path, metrics=metrics) as spool:
-        connection = spool._file._connection
-        commit = connection.commit
-
-        async def broken_commit():
-            monkeypatch.undo()
-            if reached_the_disk:
-                await commit()
-            raise sqlite3.OperationalError("disk I/O error")
-
-        monkeypatch.setattr(connection, "commit", broken_commit)
+        break_next_commit(spool, monkeypatch, reached_the_disk=reached_the_disk)
         spool.points.intern("a/b/c/plc/level", device="plc")
         first = await spool.append("plc", batch_of(3, mark=1))
         assert await spool.append("plc", batch_of(3, mark=2)) == first + 1
