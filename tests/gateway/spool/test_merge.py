@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
-from gateway.spool import merge, store
+from gateway.spool import merge, pace
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.merge import BLOCK_READINGS, MOST_BATCHES, MOST_BYTES, Head, block_readings, choose
 from gateway.spool.reserve import PAGE_BYTES
@@ -177,7 +177,7 @@ async def test_what_was_taken_of_a_block_stays_taken_and_the_last_of_it_removes_
 
 async def test_blocks_that_were_taken_but_are_not_deleted_yet_are_passed_by(path, monkeypatch):
     """Only one block is open at a time: the search must not begin with the first again for each that it opens."""
-    monkeypatch.setattr(store, "ACK_DELAY_S", 60.0)
+    monkeypatch.setattr(pace, "ACK_DELAY_S", 60.0)
     async with running(path) as spool:
         seqs = await filled(spool, 60)
         for _ in range(3):
