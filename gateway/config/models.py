@@ -149,6 +149,13 @@ class DatabaseSettings(Section, frozen=True):
         Literal["drop_oldest", "drop_newest"],
         Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
     ] = "drop_oldest"
+    autonomy_hours: Annotated[
+        Annotated[float, Meta(gt=0, le=87_600)] | None,
+        Meta(
+            description="The longest outage that the spool is meant to bridge, in hours. Nothing is dropped by age: "
+            "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured.",
+        ),
+    ] = None
     max_waiting_readings: Annotated[
         int,
         Meta(

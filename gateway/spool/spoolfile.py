@@ -105,6 +105,11 @@ class SpoolFile:
         """Bytes on disk, the log included."""
         return size_bytes(self.path)
 
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of its disk that our user may still take."""
+        return self._reserve.volume().free_bytes
+
     async def settle(self) -> Group | None:
         """Makes the file usable after a failure; the group in doubt where it was committed after all.
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.spool.forecast import Forecast
+
 __all__ = ["SpoolStats"]
 
 
@@ -36,6 +38,7 @@ class SpoolStats:
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        forecast: how long the room lasts.
     """
 
     state: Literal["ok", "failing"]
@@ -59,3 +62,4 @@ class SpoolStats:
     readings_per_commit: float
     waiting_readings: int
     quarantined: Path | None
+    forecast: Forecast | None = None
