@@ -28,6 +28,9 @@ from asyncua.server.subscription_service import SubscriptionService
 
 from tests.adapters.opcua.plc import add_doubles
 
+_FOLDER: Final = 100
+"""Nodes below one parent: asyncua looks at all of them before it adds another."""
+
 PREPARED: Final = 20
 ITEM: Final = struct.Struct("<IBBdqq")
 """Handle, mask, type Double, value, source time, server time (OPC 10000-6, 5.2.2.17)."""
@@ -195,9 +198,9 @@ async def serve(*, tags: int, message: int) -> None:
     server.set_security_policy([ua.SecurityPolicyType.NoSecurity])
     server.set_identity_tokens([ua.AnonymousIdentityToken])
     index = await server.register_namespace("urn:tidegate:load")
-    folder = await server.nodes.objects.add_folder(index, "Load")
-    for first in range(0, tags, 1000):
-        await add_doubles(server, folder.nodeid, range(first, min(first + 1000, tags)), prefix="T")
+    for first in range(0, tags, _FOLDER):
+        folder = await server.nodes.objects.add_folder(index, f"Load{first}")
+        await add_doubles(server, folder.nodeid, range(first, min(first + _FOLDER, tags)), prefix="T")
     await server.start()
     ended = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
