@@ -16,6 +16,7 @@ from gateway.metrics import Metrics
 from gateway.spool import Spool, SpoolStats
 from gateway.spool.forecast import forecast_text
 from gateway.wasm.chain import Chain
+from gateway.wear import Wear
 
 __all__ = ["report"]
 
@@ -31,6 +32,7 @@ def report(
     uplink: Mapping[str, Any],
     chains: Mapping[str, Chain],
     facts: Mapping[str, Mapping[str, Any]],
+    wear: Wear,
 ) -> dict[str, Any]:
     """The status page.
 
@@ -44,6 +46,7 @@ def report(
         uplink: what the uplink tells of itself.
         chains: filters by device.
         facts: what each adapter says of its device; a function is asked now.
+        wear: what was written to the flash.
     """
     counters = metrics.snapshot()
     received = counters.get("tidegate_readings_received_total", {})
@@ -69,6 +72,7 @@ def report(
             if len(chain)
         },
         "spool": _spool(spool.stats, connected=uplink.get("state") == "connected"),
+        "flash": msgspec.to_builtins(wear),
         "uplink": uplink,
         "counters": counters,
     }

@@ -153,7 +153,14 @@ class DatabaseSettings(Section, frozen=True):
         Annotated[float, Meta(gt=0, le=87_600)] | None,
         Meta(
             description="The longest outage that the spool is meant to bridge, in hours. Nothing is dropped by age: "
-            "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured.",
+            "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured."
+        ),
+    ] = None
+    endurance_tbw: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
+        Meta(
+            description="What the maker says that the flash bears, in terabytes written (TBW). Given, status tells how "
+            "long a new one lives at today's rate."
         ),
     ] = None
     max_waiting_readings: Annotated[
