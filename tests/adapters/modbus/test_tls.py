@@ -83,9 +83,11 @@ async def test_a_device_without_tls_says_so() -> None:
 
 
 async def test_a_file_that_is_gone_by_now_is_named(tmp_path: Path) -> None:
-    async with plc(device(holding={0: [4, 5]})) as server:
-        with pytest.raises(SourceLost, match=r"tls\.ca_file: .*none\.pem cannot be read: No such file"):
-            await Site(over_tls(server, ca_file=str(tmp_path / "none.pem"))).run()
+    async with secured(tmp_path) as (server, authority):
+        site = Site(over_tls(server, ca_file=str(authority.certificate)))
+        authority.certificate.unlink()
+        with pytest.raises(SourceLost, match=r"tls\.ca_file: .* cannot be read: No such file"):
+            await site.run()
 
 
 def test_files_of_the_section_are_checked(tmp_path: Path) -> None:
