@@ -191,14 +191,14 @@ class OfflineSettings(Section, frozen=True):
 
 
 class TlsSettings(Section, frozen=True):
-    """TLS towards the broker."""
+    """TLS: whom to trust, and who we are."""
 
     ca_file: Annotated[str | None, Meta(description="PEM file of trusted roots. Default: the system's.")] = None
-    cert_file: Annotated[str | None, Meta(description="PEM file of the client certificate.")] = None
-    key_file: Annotated[str | None, Meta(description="PEM file of the client certificate's key.")] = None
-    verify: Annotated[bool, Meta(description="Check the broker's certificate and name. false is for trials only.")] = (
-        True
-    )
+    cert_file: Annotated[str | None, Meta(description="PEM file of the gateway's own certificate.")] = None
+    key_file: Annotated[str | None, Meta(description="PEM file of the key of the gateway's own certificate.")] = None
+    verify: Annotated[
+        bool, Meta(description="Check the other side's certificate and name. false is for trials only.")
+    ] = True
 
 
 class UplinkSettings(Section, frozen=True):
