@@ -5,8 +5,8 @@ readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that s
 into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
 a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point
 table, rows set aside, the totals (kept by triggers), readings dropped by cause, the gap ledger (`gaps.py`), the audit,
-what adapters remember (`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is
-room on the disk for deletions (`reserve.py`).
+what adapters remember (`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found
+damaged, of which `salvage.py` reads what is whole; PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,
@@ -28,8 +28,8 @@ Invariants
   the way and counted; the rest goes on.
 
 Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
-`spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`. The ledger
-has them too, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
+`spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`.
+The ledger has them too, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
 
 It refuses: a file that another process uses, that a newer version made, or that belongs to another program; a file
 system without write-ahead logging. It does not decide what is sent when: that is the uplink's.

@@ -122,6 +122,7 @@ class Merger:
         taken: whether the broker has taken the row of this number, which is then about to go.
         missed: whether it was given up instead; its deletion is for the commit that notes the gap.
         damaged: called with number and readings of a row that cannot be read; it is then about to go, too.
+        made: called with readings and bytes of a block that was made.
         now_ns: UTC ns since 1970.
     """
 
@@ -133,6 +134,7 @@ class Merger:
         taken: Callable[[int], bool],
         missed: Callable[[int], bool],
         damaged: Callable[[int, int], None],
+        made: Callable[[int, int], None],
         now_ns: Callable[[], int],
     ) -> None:
         self.readings = min(readings, MOST_READINGS)
@@ -140,6 +142,7 @@ class Merger:
         self._taken = taken
         self._missed = missed
         self._damaged = damaged
+        self._made = made
         self._now_ns = now_ns
         self._due = asyncio.Event()
         self._passed = 0
@@ -218,9 +221,10 @@ class Merger:
         between = there - inside
         if not there & inside or not all(map(self._taken, between)) or any(map(self._missed, between)):
             return 0  # All were taken meanwhile, or there is a row in between that cannot be read, or was given up.
-        left = left.without(inside - there)
+        whole, left = left, left.without(inside - there)
         await file.merge(block, left=left)
         self.look(file.totals)
+        self._made(whole.readings, len(block.data))
         return left.readings
 
 

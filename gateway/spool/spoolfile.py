@@ -29,6 +29,7 @@ from gateway.spool.files import FileLock, move_aside, size_bytes
 from gateway.spool.gaps import Ledger
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_totals
+from gateway.spool.written import ThreadAccount
 
 __all__ = ["SpoolFile", "WithFile"]
 
@@ -81,6 +82,7 @@ class SpoolFile:
         self._lock = lock
         self._reserve = Reserve(path)
         self._growth_limited = False
+        self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
         self._connection: aiosqlite.Connection | None = None
@@ -108,6 +110,16 @@ class SpoolFile:
     def size_bytes(self) -> int:
         """Bytes on disk, the log included."""
         return size_bytes(self.path)
+
+    @property
+    def free_bytes(self) -> int:
+        """Bytes of its disk that our user may still take."""
+        return self._reserve.volume().free_bytes
+
+    @property
+    def written_bytes(self) -> int | None:
+        """Bytes that the kernel wrote for this file; None where it keeps no account."""
+        return self._account.written_bytes
 
     async def settle(self) -> Group | None:
         """Makes the file usable after a failure; the group in doubt where it was committed after all.
@@ -260,7 +272,7 @@ class SpoolFile:
             self._move_aside(damage.readings, pending=damage.pending_readings, oldest_at_ns=damage.oldest_at_ns)
             database = await self._open_fresh(first_seq=max(first_seq, damage.last_seq + 1))
         self.points = database.points
-        self._use(database)
+        await self._use(database)
 
     async def _reopen(self) -> None:
         await self._disconnect()
@@ -275,7 +287,7 @@ class SpoolFile:
         points = list(self.points)
         database = await self._open_fresh(first_seq=self.totals.last_seq + 1, points=points)
         self.points.mark_saved(len(database.points))  # not those that came after an earlier attempt began the file
-        self._use(database)
+        await self._use(database)
 
     async def _open_fresh(self, *, first_seq: int, points: Sequence[Point] = ()) -> Database:
         try:
@@ -305,11 +317,12 @@ class SpoolFile:
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
-    def _use(self, database: Database) -> None:
+    async def _use(self, database: Database) -> None:
         self._connection = database.connection
         self.totals = database.totals
         self.dropped = database.dropped
         self.ledger = database.ledger
+        await self._account.begin(database.connection)
 
     def _move_aside(self, readings: int, *, pending: int | None, oldest_at_ns: int) -> None:
         now_ns = self._now_ns()
@@ -328,6 +341,7 @@ class SpoolFile:
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
+            self._account.end()
             self._closing = asyncio.ensure_future(self._connection.close())
             self._connection = None
         if self._closing is not None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.spool.forecast import Forecast
+
 __all__ = ["SpoolStats"]
 
 
@@ -36,7 +38,10 @@ class SpoolStats:
         commits: transactions of this process.
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
+        payload_bytes: of the batches that this process stored.
+        written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        forecast: how long the room lasts.
     """
 
     state: Literal["ok", "failing"]
@@ -60,4 +65,7 @@ class SpoolStats:
     commits: int
     readings_per_commit: float
     waiting_readings: int
+    payload_bytes: int = 0
+    written_bytes: int | None = None
     quarantined: Path | None
+    forecast: Forecast | None = None

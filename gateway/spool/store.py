@@ -31,6 +31,7 @@ from gateway.spool.line import Line, Waiting
 from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
+from gateway.spool.outlook import Outlook
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.rows import Row, counted, read_row
@@ -74,6 +75,7 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int],
         jitter: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         self._file = file
         self._settings = settings
@@ -91,6 +93,9 @@ class Spool:
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
+        self._outlook = Outlook(
+            clock=clock, block_readings=file.totals.block_readings, block_bytes=file.totals.block_bytes
+        )
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
             self._with_file,
@@ -98,6 +103,7 @@ class Spool:
             taken=self._acked.__contains__,
             missed=self._given_up.__contains__,
             damaged=self._found_unreadable,
+            made=self._outlook.measured,
             now_ns=now_ns,
         )
         self._merger.look(file.totals)
@@ -108,6 +114,7 @@ class Spool:
         self._error = ""
         self._commits = 0
         self._stored_readings = 0
+        self._payload_bytes = 0
         self._closed = False
 
     @classmethod
@@ -119,6 +126,7 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Spool:
         """Opens the spool's file, or makes it. A damaged file is moved aside and replaced.
 
@@ -128,12 +136,13 @@ class Spool:
             metrics: where stored and dropped readings are counted.
             now_ns: UTC nanoseconds since 1970.
             jitter: 0 to 1, spreads retries.
+            clock: seconds of a steady clock.
 
         Raises:
             SpoolError: another process uses the file, a newer version or another program made it, or the disk refuses.
         """
         file = await SpoolFile.open(path, metrics=metrics, now_ns=now_ns)
-        return cls(file, settings=settings, metrics=metrics, now_ns=now_ns, jitter=jitter)
+        return cls(file, settings=settings, metrics=metrics, now_ns=now_ns, jitter=jitter, clock=clock)
 
     @property
     def points(self) -> PointTable:
@@ -333,7 +342,9 @@ class Spool:
 
         Only one such task may run.
         """
-        await until_one_ends("spool", commits=self._run_commits(), merging=self._merger.run())
+        await until_one_ends(
+            "spool", commits=self._run_commits(), merging=self._merger.run(), outlook=self._outlook.run()
+        )
 
     async def _run_commits(self) -> None:
         loop = asyncio.get_running_loop()
@@ -361,6 +372,8 @@ class Spool:
     def stats(self) -> SpoolStats:
         """What there is to know about the spool now."""
         totals = self._file.totals
+        file_bytes, used_bytes = self._file.size_bytes, totals.size_bytes + totals.aside_bytes
+        wanted_h = self._settings.autonomy_hours
         return SpoolStats(
             state="failing" if self._error else "ok",
             error=self._error,
@@ -379,11 +392,19 @@ class Spool:
             block_readings=totals.block_readings,
             block_bytes=totals.block_bytes,
             oldest_at_ns=totals.oldest_at_ns,
-            file_bytes=self._file.size_bytes,
+            file_bytes=file_bytes,
             commits=self._commits,
             readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
             waiting_readings=self._line.readings,
+            payload_bytes=self._payload_bytes,
+            written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
+            forecast=self._outlook.forecast(
+                used_bytes=used_bytes,
+                max_bytes=self._settings.max_bytes,
+                disk_room_bytes=self._file.free_bytes + max(0, file_bytes - used_bytes),
+                wanted_s=None if wanted_h is None else wanted_h * 3600,
+            ),
         )
 
     def _abandon(self) -> bool:
@@ -548,6 +569,7 @@ class Spool:
         self._arm()
         stored_readings = sum(waiting.readings for waiting in group.stored)
         self._metrics.stored.inc(stored_readings)
+        self._outlook.stored(group.stored)
         for cause, count in group.lost.items():
             self._metrics.dropped.labels(cause).inc(count)
         for cause in group.gaps.begun if group.gaps is not None else ():
@@ -555,6 +577,7 @@ class Spool:
         self._error = ""
         self._commits += 1
         self._stored_readings += stored_readings
+        self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
         if self._line or self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
             self._wake.set()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +27,12 @@ def batch_of(readings: int, *, mark: int = 0, point: int = 1) -> Batch:
 
 
 async def open_spool(
-    path: Path, *, metrics: Metrics | None = None, now_ns: Callable[[], int] = lambda: START_NS, **settings: Any
+    path: Path,
+    *,
+    metrics: Metrics | None = None,
+    now_ns: Callable[[], int] = lambda: START_NS,
+    clock: Callable[[], float] = time.monotonic,
+    **settings: Any,
 ) -> Spool:
     return await Spool.open(
         path,
@@ -34,6 +40,7 @@ async def open_spool(
         metrics=metrics or Metrics(),
         now_ns=now_ns,
         jitter=lambda: 0.0,
+        clock=clock,
     )
 
 
