@@ -29,7 +29,7 @@ Invariants
 
 Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
 `spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`.
-The ledger has them too, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
+The ledger has them, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
 
 It refuses: a file that another process uses, that a newer version made, or that belongs to another program; a file
 system without write-ahead logging. It does not decide what is sent when: that is the uplink's.
