@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import termios
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from pymodbus.framer import FramerType
 from pymodbus.simulator import SimDevice
 
 from adapters.modbus import PROTOCOL
-from adapters.modbus.serialport import SerialChannel, control_flags
+from adapters.modbus.serialport import SerialChannel, control_flags, reason
 from adapters.modbus.settings import ModbusSettings, ModbusTag, SerialSettings
 from gateway.batch import GOOD
 from gateway.errors import SourceLost, TidegateError
@@ -183,9 +184,12 @@ async def test_a_draft_with_other_settings_does_not_disturb_a_line_in_use() -> N
         site = Site(on_line(port, [*numbered(1)]))
         async with site.running():
             await until(lambda: site.inbox.batches)
-            draft = on_line(port, [*numbered(1)], serial=SerialSettings(port=port, baudrate=9600))
+            draft = on_line(port, [*numbered(1)], serial=SerialSettings(port=port, baudrate=9600, gap_ms=5))
             assert PROTOCOL.explore is not None
-            with pytest.raises(SourceLost, match="it is in use with other settings: 115200 baud, even parity"):
+            with pytest.raises(
+                SourceLost,
+                match="it is in use with other settings: baudrate 115200, not 9600, gap_ms the default, not 5",
+            ):
                 async with PROTOCOL.explore(draft):
                     pass
             seen = len(site.inbox.batches)
@@ -211,6 +215,12 @@ async def test_a_port_that_cannot_be_used_says_why(tmp_path: Path) -> None:
         site = Site(on_line(port, [*numbered(1)]))
         with pytest.raises(SourceLost, match=why):
             await site.run()
+
+
+def test_a_port_that_a_service_or_a_container_was_not_given_says_where_to_look() -> None:
+    # What systemd's PrivateDevices, and a device cgroup, make of open(2).
+    for number in (errno.ENOENT, errno.EPERM):
+        assert "A service or a container must be given it (image/README.md)" in reason(OSError(number, "x"))
 
 
 async def test_a_port_that_another_program_has_locked_is_refused() -> None:
