@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import SpoolError
+from gateway.gap import Gap
 
 __all__ = ["Line", "Waiting"]
 
@@ -32,6 +33,7 @@ class Waiting:
     due_s: float = -math.inf
     """When it is to be committed at the latest, by the event loop's clock."""
     mark: bytes = b""
+    gaps: Sequence[Gap] = ()
 
     def answer(self, seq: int) -> None:
         """Tells the caller, where one still listens, which number the batch has; 0: it was not stored."""
