@@ -32,6 +32,7 @@ _FOLDER: Final = 100
 """Nodes below one parent: asyncua looks at all of them before it adds another."""
 
 PREPARED: Final = 20
+MOST_PREPARED_ITEMS: Final = 200_000
 ITEM: Final = struct.Struct("<IBBdqq")
 """Handle, mask, type Double, value, source time, server time (OPC 10000-6, 5.2.2.17)."""
 MASK: Final = 0x0D
@@ -54,7 +55,8 @@ class Prepared:
         self.parts = [handles[at : at + most] for at in range(0, len(handles), most)]
         values = [walk.uniform(10, 90) for _ in handles]
         self._bodies: list[list[bytearray]] = []
-        for _ in range(PREPARED):
+        self._count = max(2, min(PREPARED, MOST_PREPARED_ITEMS // len(handles)))
+        for _ in range(self._count):
             values = [round(value + walk.gauss(0, 0.2), 3) for value in values]
             by_handle = dict(zip(handles, values, strict=True))
             self._bodies.append(
@@ -68,7 +70,7 @@ class Prepared:
     def take(self, ticks: int) -> list[bytes]:
         """The bodies of the next change of all items, at this source time in 100 ns since 1601."""
         bodies = self._bodies[self._at]
-        self._at = (self._at + 1) % PREPARED
+        self._at = (self._at + 1) % self._count
         times = struct.pack("<q", ticks)
         taken = []
         for body, part in zip(bodies, self.parts, strict=True):
