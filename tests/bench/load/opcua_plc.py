@@ -88,10 +88,12 @@ class Raw:
 
     def __init__(self, number: int, ticks: int, body: bytes) -> None:
         self.number, self.ticks, self.body = number, ticks, body
-        self.count: int = struct.unpack_from("<i", body)[0]
+        self.count: int = struct.unpack_from("<i", body)[0] if body else 0
 
     def encoded(self) -> bytes:
-        """NotificationMessage (OPC 10000-4, 7.26)."""
+        """NotificationMessage (OPC 10000-4, 7.26); without a body it is a sign of life."""
+        if not self.body:
+            return struct.pack("<Iqi", self.number, self.ticks, 0)
         head = struct.pack("<Iqi", self.number, self.ticks, 1)
         return head + struct.pack("<BBHBi", 1, 0, _DATA_CHANGE, 1, len(self.body)) + self.body
 
@@ -130,9 +132,12 @@ class Subscription(InternalSubscription):  # type: ignore[misc]
         if not items:
             return
         if self._seen != len(items):
+            # They are still being created. A client that waits for them is told that we live.
             self._seen = len(items)
             self._prepared = None
-            return  # they are still being created
+            if not self._due:
+                self._due.append(Raw(self._notification_seq, TICKS_1970 + time.time_ns() // 100, b""))
+            return
         if self._prepared is None:
             self._prepared = Prepared([item.client_handle for item in items.values()], self.most)
             return
@@ -145,7 +150,8 @@ class Subscription(InternalSubscription):  # type: ignore[misc]
     def _send(self, raw: Raw, request: Any) -> None:
         Subscription.sent += raw.count
         self._publish_cycles_count = 0
-        self._raw[raw.number] = raw
+        if raw.body:
+            self._raw[raw.number] = raw
         numbers = list(self._raw)[-20:]
         results = request.results or []
         body = (
