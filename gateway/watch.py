@@ -28,7 +28,7 @@ def spool_state(stats: SpoolStats) -> tuple[State, str]:
             f"the database was damaged and is kept as {stats.quarantined}; a new one has taken its place. "
             "What the damaged one held is not sent; restart the gateway to clear this message"
         )
-    return State.UP, "storing"
+    return State.UP, f"storing; {stats.notice}" if stats.notice else "storing"
 
 
 def filter_state(health: FilterHealth) -> tuple[State, str]:

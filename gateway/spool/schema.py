@@ -17,12 +17,13 @@ from typing import Final, NamedTuple
 import aiosqlite
 
 from gateway.batch import Kind
-from gateway.errors import SpoolError, TidegateError
+from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
     "APPLICATION_ID",
+    "LARGEST_SEQ",
     "MIGRATIONS",
     "WAL_LIMIT_BYTES",
     "Damaged",
@@ -223,7 +224,7 @@ _ADVICE: Final = {
 }
 
 
-_LARGEST_SEQ: Final = 1 << 53
+LARGEST_SEQ: Final = 1 << 53
 """Where JSON readers that use f64 begin to confuse neighbours: a larger number in a damaged file is not believed."""
 
 
@@ -244,19 +245,19 @@ class Damaged(Exception):
 class Totals(NamedTuple):
     """The one row of the totals, and the time of the oldest row or block. What is in blocks is part of the rest."""
 
-    last_seq: int
-    accepted_batches: int
-    accepted_readings: int
-    batches: int
-    readings: int
-    size_bytes: int
-    aside_batches: int
-    aside_readings: int
-    aside_bytes: int
-    blocks: int
-    block_readings: int
-    block_bytes: int
-    oldest_at_ns: int | None
+    last_seq: int = 0
+    accepted_batches: int = 0
+    accepted_readings: int = 0
+    batches: int = 0
+    readings: int = 0
+    size_bytes: int = 0
+    aside_batches: int = 0
+    aside_readings: int = 0
+    aside_bytes: int = 0
+    blocks: int = 0
+    block_readings: int = 0
+    block_bytes: int = 0
+    oldest_at_ns: int | None = None
 
     @property
     def row_readings(self) -> int:
@@ -305,7 +306,8 @@ async def open_database(
 
     Raises:
         Damaged: the file is no database any more.
-        SpoolError: it is another program's, or a newer version's, or the disk refuses.
+        SpoolRefused: it is another program's, or a newer version's.
+        SpoolError: the disk refuses.
     """
     connection: aiosqlite.Connection | None = None
     opened = False
@@ -357,13 +359,13 @@ async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
 async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
     tables = await _scalar(connection, "SELECT count(*) FROM sqlite_master")
     if tables and await _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise SpoolError(
+        raise SpoolRefused(
             f"Opening the spool {path}: this is another program's SQLite file. "
             "Give the gateway another [database] path; the file was not touched."
         )
     version = await _scalar(connection, "PRAGMA user_version")
     if isinstance(version, int) and version > len(MIGRATIONS):
-        raise SpoolError(
+        raise SpoolRefused(
             f"Opening the spool {path}: a newer version of tidegate made it (schema {version}, this one knows "
             f"{len(MIGRATIONS)}). Install that version again, or move the file away; it was not touched."
         )
@@ -438,6 +440,6 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, int]:
         totals = await read_totals(connection)
     except (sqlite3.Error, Damaged):
         return {}
-    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < _LARGEST_SEQ:
+    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < LARGEST_SEQ:
         return {}
     return {"last_seq": totals.last_seq, "readings": max(0, totals.readings + totals.aside_readings)}

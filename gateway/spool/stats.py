@@ -15,7 +15,8 @@ class SpoolStats:
     """A snapshot, as of the last commit.
 
     Attributes:
-        state: `failing` while the disk does not take what waits; sources are held back meanwhile.
+        state: `failing` while the disk does not take what waits, or the file cannot be opened; sources are held back
+            meanwhile.
         error: what the disk said and what to do; empty while `state` is `ok`.
         backlog_batches: batches in the file that wait for the broker. Those just taken count until a commit.
         backlog_readings: their readings.
@@ -36,6 +37,7 @@ class SpoolStats:
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        notice: what else happened to the file in this process's life and should be known; empty where nothing did.
     """
 
     state: Literal["ok", "failing"]
@@ -59,3 +61,4 @@ class SpoolStats:
     readings_per_commit: float
     waiting_readings: int
     quarantined: Path | None
+    notice: str = ""
