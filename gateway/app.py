@@ -41,6 +41,7 @@ from gateway.spool import Audit, Spool
 from gateway.systemd import Systemd
 from gateway.wasm.host import Host
 from gateway.watch import Watch
+from gateway.wear import WearMeter
 
 __all__ = ["Gateway", "run"]
 
@@ -145,6 +146,9 @@ class Gateway:
                 memory=spool.memory,
                 denial=self._denial(policy),
             )
+            wear = WearMeter(
+                spool=lambda: spool.stats, endurance_tbw=config.database.endurance_tbw, clock=time.monotonic
+            )
             audit = spool.audit(max_rows=config.commands.audit_rows)
             running = Running(config, fleet=fleet, outlet=outlet, spool=spool)
             explorers = Explorers(Site(config.gateway.id, config.pki_dir))
@@ -160,7 +164,7 @@ class Gateway:
                 ),
             )
             routes = desk_routes(
-                status=lambda: self._status(spool, outlet, fleet),
+                status=lambda: self._status(spool, outlet, fleet, wear),
                 config=desk,
                 explorers=explorers,
                 latest=self._latest,
@@ -168,7 +172,7 @@ class Gateway:
                 gateway_id=config.gateway.id,
                 base=Path.cwd() if self._file is None else self._file.absolute().parent,
             )
-            sight = self._sight(spool, outlet, fleet)
+            sight = self._sight(spool, outlet, fleet, wear)
             probes: Routes = {("GET", "/healthz"): sight.answer_alive, ("GET", "/readyz"): sight.answer_ready}
             listening = crew.state_of("control", up="listening", down="closed")
             server = ControlServer(config.socket_path, routes={**routes, **probes}, live=listening)
@@ -177,7 +181,11 @@ class Gateway:
                 listening = crew.state_of("metrics", up="listening", down="closed")
                 control.append(crew.start("metrics", MetricsServer(config.metrics, sight=sight, live=listening).run))
             watch = Watch(
-                health=self._health, spool=lambda: spool.stats, chains=lambda: fleet.chains, now_ns=self._now_ns
+                health=self._health,
+                spool=lambda: spool.stats,
+                chains=lambda: fleet.chains,
+                wear=wear,
+                now_ns=self._now_ns,
             )
             control.append(crew.start("watch", watch.run, up="looking at the spool and the filters"))
             systemd = Systemd.from_environment(lambda: self._health.summary)
@@ -227,7 +235,7 @@ class Gateway:
 
         return denial
 
-    def _sight(self, spool: Spool, outlet: Outlet, fleet: Fleet) -> Sight:
+    def _sight(self, spool: Spool, outlet: Outlet, fleet: Fleet, wear: WearMeter) -> Sight:
         return Sight(
             gateway_id=self._config.gateway.id,
             max_bytes=self._config.database.max_bytes,
@@ -237,10 +245,11 @@ class Gateway:
             spool=lambda: spool.stats,
             uplink=lambda: outlet.status if outlet.configured else None,
             chains=lambda: fleet.chains,
+            wear=lambda: wear.wear,
             now_ns=self._now_ns,
         )
 
-    def _status(self, spool: Spool, outlet: Outlet, fleet: Fleet) -> dict[str, Any]:
+    def _status(self, spool: Spool, outlet: Outlet, fleet: Fleet, wear: WearMeter) -> dict[str, Any]:
         return report(
             gateway_id=self._config.gateway.id,
             began_ns=self._began_ns,
@@ -251,6 +260,7 @@ class Gateway:
             uplink=outlet.status,
             chains=fleet.chains,
             facts=fleet.facts,
+            wear=wear.wear,
         )
 
 

@@ -10,6 +10,7 @@ import asyncio
 import csv
 import os
 import re
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -31,6 +32,8 @@ _COLUMNS: Final = ("name", "node", "unit", "elements", "fields")
 _NOTES: Final = ("#type", "#writable", "#path")
 _NOT_IN_A_NAME: Final = re.compile(r"[/+#\x00-\x1f\x7f]")
 _LONGEST_NAME: Final = 128
+_MODE: Final = 0o644
+"""Of a file that was not there before."""
 _TIMEOUT_S: Final = 30.0
 """Longest wait for an answer of a server that nothing else is known of: some send thousands of nodes in one."""
 
@@ -183,10 +186,11 @@ def _table(file: Path) -> Iterator[TextIO]:
         raise TidegateError(f"{file} cannot be written: {error.strerror or error}; check the folder") from None
     fresh = Path(name)
     try:
+        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _MODE
         with os.fdopen(handle, "w", encoding="utf-8", newline="") as table:
             yield table
             table.flush()
-            os.fchmod(table.fileno(), 0o644)
+            os.fchmod(table.fileno(), mode)
             os.fsync(table.fileno())
         fresh.replace(target)
     except OSError as error:

@@ -11,13 +11,13 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli_pki import pki
 from gateway.cli_probe import probe
-from gateway.cli_types import FiniteRange
+from gateway.cli_types import PATH, Command, FiniteRange, config_option, say
 from gateway.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -26,11 +26,6 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _MOST_PROBLEMS = 50
-
-# Without click's own look at the file: the reader says more about one that it cannot open.
-_PATH = click.Path(path_type=Path, readable=False)
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -83,17 +78,6 @@ def _end_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print(text: str) -> None:
-    """Prints what the command is for.
-
-    Raises:
-        TidegateError: there is no standard output.
-    """
-    if sys.stdout is None:
-        raise TidegateError("standard output is closed: there is nowhere to print to")
-    click.echo(text)
-
-
 def _tell(text: str) -> None:
     click.echo(f"tidegate: {text}", err=True)
 
@@ -112,8 +96,8 @@ def _config(error: ConfigError) -> str:
     return "\n".join(lines)
 
 
-def _config_argument(command: _Command) -> _Command:
-    return click.argument("file", type=_PATH, envvar="TIDEGATE_CONFIG", metavar="FILE")(command)
+def _config_argument(command: Command) -> Command:
+    return click.argument("file", type=PATH, envvar="TIDEGATE_CONFIG", metavar="FILE")(command)
 
 
 @click.group(
@@ -150,19 +134,19 @@ def check(file: Path) -> None:
     from gateway.check import load
     from gateway.plan_text import plan_text
 
-    _print(plan_text(load(file)))
+    say(plan_text(load(file)))
 
 
 @cli.command()
 @click.argument("url", metavar="[URL]", required=False)
-@click.option("--config", type=_PATH, help="A configuration; with --device, in place of URL.")
+@click.option("--config", type=PATH, help="A configuration; with --device, in place of URL.")
 @click.option("--device", help="The device in it, with its log-in.")
 @click.option("--root", help="Node id or path to begin with. Default: /Objects, without the Server object.")
 @click.option("--include", multiple=True, help="Only variables whose path fits; * and ? are wildcards. Repeatable.")
 @click.option("--exclude", multiple=True, help="Leave out these paths and all that is below. Repeatable.")
 @click.option("--uri", is_flag=True, help="Write node ids with namespace URIs, which survive a changed index.")
 @click.option("--properties", is_flag=True, help="List properties of variables as well.")
-@click.option("--csv", "file", type=_PATH, help="Write a file of tags; - is standard output.")
+@click.option("--csv", "file", type=PATH, help="Write a file of tags; - is standard output.")
 def browse(
     url: str | None,
     config: Path | None,
@@ -191,19 +175,13 @@ def browse(
         raise click.UsageError("which server? Give either URL, or --config FILE and --device NAME")
     began_s = time.monotonic()
     wanted = browsing.Wanted(root, include, exclude, by_uri=uri, properties=properties)
-    number = browsing.browse(settings, wanted, file=file, say=_print, site=site)
+    number = browsing.browse(settings, wanted, file=file, say=say, site=site)
     click.echo(browsing.told(number, time.monotonic() - began_s, file), err=True)
 
 
 @cli.command()
-@click.option("--socket", type=_PATH, help="The gateway's control socket.")
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    help="The gateway's configuration, which tells the socket.",
-)
+@click.option("--socket", type=PATH, help="The gateway's control socket.")
+@config_option("the socket")
 @click.option("--json", "as_json", is_flag=True, help="Print what the gateway tells as JSON.")
 def status(socket: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Show what a running gateway is doing."""
@@ -213,18 +191,12 @@ def status(socket: Path | None, config: Path | None, *, as_json: bool) -> None:
     from gateway.status_text import status_text
 
     told = client.status(_socket_path(socket, config))
-    _print(json.dumps(told, indent=2) if as_json else status_text(told))
+    say(json.dumps(told, indent=2) if as_json else status_text(told))
 
 
 @cli.command()
-@click.option("--socket", type=_PATH, help="The gateway's control socket; quicker than --config.")
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    help="The gateway's configuration, which tells the socket.",
-)
+@click.option("--socket", type=PATH, help="The gateway's control socket; quicker than --config.")
+@config_option("the socket")
 @click.option("--alive", is_flag=True, help="Only ask whether it answers: for a probe that restarts what does not.")
 def health(socket: Path | None, config: Path | None, *, alive: bool) -> None:
     """Probe a running gateway. Exit status: 0 ready, 1 not.
@@ -265,8 +237,8 @@ def demo(*, seconds: float, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("file", type=_PATH, envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
-@click.option("--socket", type=_PATH, help="The gateway's control socket. Default: what FILE says.")
+@click.argument("file", type=PATH, envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
+@click.option("--socket", type=PATH, help="The gateway's control socket. Default: what FILE says.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the screens. Default: the environment's.")
 def tui(file: Path | None, socket: Path | None, lang: str | None) -> int:
     """Commission on site: devices, tags and broker, on this terminal."""
@@ -307,8 +279,8 @@ def policy() -> None:
 
 
 @policy.command("eval")
-@click.argument("file", type=_PATH, metavar="[FILE]", required=False)
-@click.option("--config", type=_PATH, help="A configuration: its policy, devices and gateway id.")
+@click.argument("file", type=PATH, metavar="[FILE]", required=False)
+@click.option("--config", type=PATH, help="A configuration: its policy, devices and gateway id.")
 @click.option(
     "--action", type=click.Choice(["collect", "write", "configure"]), required=True, help="What somebody wants to do."
 )
@@ -364,14 +336,7 @@ def policy_eval(
 
 
 @cli.command()
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    required=True,
-    help="The gateway's configuration, which tells the database.",
-)
+@config_option("the database", required=True)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most entries.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def audit(config: Path, limit: int, *, as_json: bool) -> None:
@@ -381,7 +346,7 @@ def audit(config: Path, limit: int, *, as_json: bool) -> None:
     from gateway.spool.audit import read_audit
 
     entries = read_audit(Path(load(config).database.path), limit=limit)
-    _print(audit_json(entries) if as_json else audit_text(entries))
+    say(audit_json(entries) if as_json else audit_text(entries))
 
 
 cli.add_command(pki)
@@ -395,7 +360,7 @@ def schema() -> None:
     from gateway.check import MODELS
     from gateway.config.schema import schema as schema_of
 
-    _print(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
+    say(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
 
 
 cli.add_command(probe)

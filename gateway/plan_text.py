@@ -57,8 +57,10 @@ def _spool(config: Config) -> list[str]:
         if offline.enabled
         else "while the broker is away readings are dropped and counted"
     )
+    bears = [] if database.endurance_tbw is None else [f"its flash bears {database.endurance_tbw:g} TB written"]
     return [
         str(database.path),
+        *bears,
         f"at most {_size(database.max_bytes)}; when it is full, {lost[database.when_full]} and counted",
         kept,
     ]

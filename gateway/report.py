@@ -15,6 +15,7 @@ from gateway.health import Health, device_component
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 from gateway.wasm.chain import Chain
+from gateway.wear import Wear
 
 __all__ = ["report"]
 
@@ -30,6 +31,7 @@ def report(
     uplink: Mapping[str, Any],
     chains: Mapping[str, Chain],
     facts: Mapping[str, Mapping[str, Any]],
+    wear: Wear,
 ) -> dict[str, Any]:
     """The status page.
 
@@ -43,6 +45,7 @@ def report(
         uplink: what the uplink tells of itself.
         chains: filters by device.
         facts: what each adapter says of its device; a function is asked now.
+        wear: what was written to the flash.
     """
     counters = metrics.snapshot()
     received = counters.get("tidegate_readings_received_total", {})
@@ -68,6 +71,7 @@ def report(
             if len(chain)
         },
         "spool": msgspec.to_builtins(spool.stats, enc_hook=str),
+        "flash": msgspec.to_builtins(wear),
         "uplink": uplink,
         "counters": counters,
     }

@@ -1,6 +1,7 @@
 """Shows as states what the spool and the filters know of themselves: neither is a task that fails under supervision.
 
-Once a second is enough for people; whatever is lost or held back meanwhile is counted where it happens.
+Once a second is enough for people; whatever is lost or held back meanwhile is counted where it happens. The wear of the
+flash is measured at the same pace.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from gateway.health import Health, State
 from gateway.spool import SpoolStats
 from gateway.wasm.chain import Chain
 from gateway.wasm.stage import FilterHealth
+from gateway.wear import WearMeter
 
 __all__ = ["Watch", "filter_state", "spool_state"]
 
@@ -45,6 +47,7 @@ class Watch:
         health: where the states are set.
         spool: the spool's statistics as of now.
         chains: the filters of each device that is read.
+        wear: what the flash bears.
         now_ns: UTC nanoseconds since 1970.
     """
 
@@ -54,11 +57,13 @@ class Watch:
         health: Health,
         spool: Callable[[], SpoolStats],
         chains: Callable[[], Mapping[str, Chain]],
+        wear: WearMeter,
         now_ns: Callable[[], int],
     ) -> None:
         self._health = health
         self._spool = spool
         self._chains = chains
+        self._wear = wear
         self._now_ns = now_ns
         self._filters: set[str] = set()
 
@@ -70,6 +75,7 @@ class Watch:
 
     def look(self) -> None:
         """Sets the states as of now; forgets filters that are gone."""
+        self._wear.look()
         self._health.set("spool", *spool_state(self._spool()))
         seen = set()
         for device, chain in self._chains().items():

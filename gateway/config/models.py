@@ -149,6 +149,13 @@ class DatabaseSettings(Section, frozen=True):
         Literal["drop_oldest", "drop_newest"],
         Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
     ] = "drop_oldest"
+    endurance_tbw: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
+        Meta(
+            description="What the maker says that the flash bears, in terabytes written (TBW). Given, status tells how "
+            "long a new one lives at today's rate."
+        ),
+    ] = None
     max_waiting_readings: Annotated[
         int,
         Meta(

@@ -28,9 +28,7 @@ class GatewayProcess:
         environment: variables on top of ours.
     """
 
-    def __init__(
-        self, *, folder: Path, config: dict[str, Any], environment: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, *, folder: Path, config: dict[str, Any], environment: Mapping[str, str] | None = None) -> None:
         self._environment = environment
         self._config = folder / "gateway.json"
         self._config.write_text(json.dumps(config, indent=2))

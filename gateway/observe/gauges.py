@@ -19,6 +19,7 @@ from gateway.health import DEVICE_PREFIX, State
 from gateway.observe.readiness import Readiness
 from gateway.spool import SpoolStats
 from gateway.wasm.stage import FilterHealth
+from gateway.wear import Wear
 
 __all__ = ["Seen", "gauges"]
 
@@ -39,6 +40,7 @@ class Seen:
         ages_s: seconds since each device's last good reading, for the devices that are read.
         spool: what waits.
         max_bytes: most bytes that stored readings may take.
+        wear: what was written to the flash.
         uplink: what the uplink tells of itself; None where no broker is configured.
         filters: the filters of each device.
     """
@@ -51,6 +53,7 @@ class Seen:
     ages_s: Mapping[str, float]
     spool: SpoolStats
     max_bytes: int
+    wear: Wear
     uplink: Mapping[str, Any] | None
     filters: Mapping[str, Iterable[FilterHealth]]
 
@@ -67,6 +70,7 @@ def gauges(seen: Seen) -> Iterator[Metric]:
     )
     yield from _states(seen)
     yield from _spool(seen)
+    yield from _flash(seen.wear)
     if seen.uplink is not None:
         yield from _uplink(seen.uplink)
     yield _filters(seen)
@@ -114,6 +118,22 @@ def _spool(seen: Seen) -> Iterator[Metric]:
     yield _gauge("tidegate_spool_file_bytes", "Database and write-ahead log on disk.", spool.file_bytes)
     yield _gauge("tidegate_spool_failing", "1 while the disk does not take what waits.", spool.state == "failing")
     yield CounterMetricFamily("tidegate_spool_commits", "Transactions of the spool.", value=spool.commits)
+
+
+def _flash(wear: Wear) -> Iterator[Metric]:
+    for name, help_text, written_bytes in (
+        ("tidegate_written_bytes", "Bytes that this process has written to the disk.", wear.written_bytes),
+        ("tidegate_spool_written_bytes", "Those of them that the spool has written.", wear.spool_written_bytes),
+        ("tidegate_spool_payload_bytes", "Bytes of the batches that the spool has stored.", wear.payload_bytes),
+    ):
+        if written_bytes is not None:
+            yield CounterMetricFamily(name, help_text, value=written_bytes)
+    if wear.bytes_per_day is not None:
+        yield _gauge(
+            "tidegate_flash_bytes_per_day", "Bytes written a day, at the rate of the last day.", wear.bytes_per_day
+        )
+    if wear.life_years is not None:
+        yield _gauge("tidegate_flash_life_years", "How long a new disk bears that rate.", wear.life_years)
 
 
 def _uplink(uplink: Mapping[str, Any]) -> Iterator[Metric]:

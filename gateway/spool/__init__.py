@@ -5,8 +5,8 @@ readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that s
 into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
 a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point
 table, rows set aside, the totals (kept by triggers), readings dropped by cause, the audit, what adapters remember
-(`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found damaged; PATH.reserve is
-room on the disk for deletions (`reserve.py`).
+(`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found damaged, of which
+`salvage.py` reads what is whole; PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,

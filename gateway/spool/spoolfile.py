@@ -34,6 +34,7 @@ from gateway.spool.highwater import HighWater
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
 from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_dropped, read_totals
+from gateway.spool.written import ThreadAccount
 
 __all__ = ["SpoolFile", "WithFile"]
 
@@ -96,6 +97,7 @@ class SpoolFile:
         self._names: Names | None = None
         self._reserve = Reserve(path)
         self._growth_limited = False
+        self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
         self._connection: aiosqlite.Connection | None = None
@@ -128,6 +130,11 @@ class SpoolFile:
     def size_bytes(self) -> int:
         """Bytes on disk, the log included."""
         return size_bytes(self.path)
+
+    @property
+    def written_bytes(self) -> int | None:
+        """Bytes that the kernel wrote for this file; None where it keeps no account."""
+        return self._account.written_bytes
 
     async def settle(self) -> Group | None:
         """Makes the file usable after a failure; the group in doubt where it was committed after all.
@@ -301,10 +308,10 @@ class SpoolFile:
             if not self._reserve.is_last_room or not self._reserve.give_up():
                 raise
             database = await self._open_whole(first_seq=first_seq, held=mark.waiting_readings)
-        self.points.load(database.points)
-        self._use(database)
+        await self._use(database)
         if self.quarantined is None:
             await self._catch_up(mark)
+        self.points.load(database.points)
 
     async def _reopen(self) -> None:
         await self._disconnect()
@@ -316,7 +323,7 @@ class SpoolFile:
             first_seq=known.last_seq + 1, held=known.waiting_readings, points=list(self.points)
         )
         self.points.only_saved(len(database.points))  # not those that came after an earlier attempt began the file
-        self._use(database)
+        await self._use(database)
         await self._catch_up(known)
 
     async def _open_whole(self, *, first_seq: int, held: int, points: Sequence[Point] = ()) -> Database:
@@ -391,11 +398,12 @@ class SpoolFile:
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
-    def _use(self, database: Database) -> None:
+    async def _use(self, database: Database) -> None:
         self._connection = database.connection
         self._names = Names(self.path)
         self.totals = database.totals
         self.dropped = database.dropped
+        await self._account.begin(database.connection)
 
     def _move_aside(self, readings: int) -> None:
         self.quarantined = move_aside(self.path, at_ns=self._now_ns())
@@ -406,6 +414,7 @@ class SpoolFile:
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
+            self._account.end()
             self._closing = asyncio.ensure_future(self._connection.close())
             self._connection = None
         if self._closing is not None:

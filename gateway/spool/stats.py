@@ -36,6 +36,8 @@ class SpoolStats:
         commits: transactions of this process.
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
+        payload_bytes: of the batches that this process stored.
+        written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
     """
@@ -60,5 +62,7 @@ class SpoolStats:
     commits: int
     readings_per_commit: float
     waiting_readings: int
+    payload_bytes: int = 0
+    written_bytes: int | None = None
     quarantined: Path | None
     notice: str = ""

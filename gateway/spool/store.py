@@ -105,6 +105,7 @@ class Spool:
         self._error = ""
         self._commits = 0
         self._stored_readings = 0
+        self._payload_bytes = 0
         self._closed = False
 
     @classmethod
@@ -377,6 +378,8 @@ class Spool:
             commits=self._commits,
             readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
             waiting_readings=self._line.readings,
+            payload_bytes=self._payload_bytes,
+            written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
             notice=self._file.notice,
         )
@@ -543,6 +546,7 @@ class Spool:
         self._error = ""
         self._commits += 1
         self._stored_readings += stored_readings
+        self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
         if self._line or self._unreadable or self._unreadable_blocks or deletions_left:
             self._wake.set()
 

@@ -13,6 +13,7 @@ BENCHES = {
     "modbus": "tests.bench.modbus",
     "browse": "tests.bench.browse",
     "spool": "tests.bench.spool",
+    "wear": "tests.bench.wear",
 }
 
 

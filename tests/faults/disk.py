@@ -1,4 +1,4 @@
-"""A disk that fails on demand, for a child process: see `shim.c`, which is built with the pinned compiler when needed."""
+"""A disk that fails on demand, for a child process; `shim.c` does it, and is built with the pinned compiler."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from gateway.health import Health, State
 from gateway.spool import SpoolStats
 from gateway.wasm.stage import FilterHealth
 from gateway.watch import Watch, filter_state, spool_state
+from gateway.wear import WearMeter
 
 SOUND = SpoolStats(
     state="ok",
@@ -59,7 +60,8 @@ class Chain:
 
 def test_filters_that_are_gone_are_forgotten() -> None:
     health, chains = Health(lambda: 1), {"press": Chain(WORKING), "tank": Chain()}
-    watch = Watch(health=health, spool=lambda: SOUND, chains=lambda: chains, now_ns=lambda: 1)
+    wear = WearMeter(spool=lambda: SOUND, endurance_tbw=None, clock=lambda: 0.0)
+    watch = Watch(health=health, spool=lambda: SOUND, chains=lambda: chains, wear=wear, now_ns=lambda: 1)
     watch.look()
     assert set(health.as_dict()) == {"spool", "filter quiet on press"}
     chains.pop("press")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import termios
 from collections.abc import AsyncIterator, Callable
@@ -15,7 +16,7 @@ from pymodbus.framer import FramerType
 from pymodbus.simulator import SimDevice
 
 from adapters.modbus import PROTOCOL
-from adapters.modbus.serialport import SerialChannel, control_flags
+from adapters.modbus.serialport import SerialChannel, control_flags, reason
 from adapters.modbus.settings import ModbusSettings, ModbusTag, SerialSettings
 from gateway.batch import GOOD
 from gateway.errors import SourceLost, TidegateError
@@ -211,6 +212,12 @@ async def test_a_port_that_cannot_be_used_says_why(tmp_path: Path) -> None:
         site = Site(on_line(port, [*numbered(1)]))
         with pytest.raises(SourceLost, match=why):
             await site.run()
+
+
+def test_a_port_that_a_service_or_a_container_was_not_given_says_where_to_look() -> None:
+    # What systemd's PrivateDevices, and a device cgroup, make of open(2).
+    for number in (errno.ENOENT, errno.EPERM):
+        assert "A service or a container must be given it (image/README.md)" in reason(OSError(number, "x"))
 
 
 async def test_a_port_that_another_program_has_locked_is_refused() -> None:

@@ -4,7 +4,7 @@ from gateway.health import State
 from gateway.observe.gauges import Seen, gauges
 from gateway.observe.readiness import readiness
 from gateway.wasm.stage import FilterHealth
-from tests.gateway.observe.seeing import FAILING, STATS
+from tests.gateway.observe.seeing import FAILING, STATS, WEAR
 
 
 def one_filter(name: str, state: str) -> FilterHealth:
@@ -20,6 +20,7 @@ SEEN = Seen(
     ages_s={"press": 0.5},
     spool=STATS,
     max_bytes=1_000_000,
+    wear=WEAR,
     uplink={"state": "connected", "in_flight": 4, "live_readings": 20},
     filters={},
 )
@@ -66,6 +67,18 @@ def test_nothing_waits_and_the_clock_was_set_back():
 def test_a_broker_that_is_away_and_none_at_all_are_not_the_same():
     assert values(replace(SEEN, uplink={"state": "connecting"}))["tidegate_uplink_connected",] == 0
     assert not any(key[0].startswith("tidegate_uplink") for key in values(replace(SEEN, uplink=None)))
+
+
+def test_the_flash_where_the_kernel_counts_and_where_it_does_not():
+    found = values(SEEN)
+    assert found["tidegate_written_bytes_total",] == 6_000_000
+    assert found["tidegate_spool_written_bytes_total",] == 5_000_000
+    assert found["tidegate_flash_bytes_per_day",] == 5e9
+    assert found["tidegate_flash_life_years",] == 10.0
+    blind = replace(WEAR, written_bytes=None, spool_written_bytes=None, bytes_per_day=None, life_years=None)
+    found = values(replace(SEEN, wear=blind))
+    assert found["tidegate_spool_payload_bytes_total",] == 1_000_000
+    assert not any("written" in key[0] or "flash" in key[0] for key in found)
 
 
 def test_a_failing_disk():
