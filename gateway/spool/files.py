@@ -20,7 +20,7 @@ from typing import Final, Literal, Self
 
 from gateway.errors import SpoolError
 
-__all__ = ["KEPT_ASIDE", "FileLock", "Names", "aside_name", "move_aside", "remove", "size_bytes"]
+__all__ = ["KEPT_ASIDE", "FileLock", "Names", "aside_name", "is_fresh", "move_aside", "remove", "size_bytes"]
 
 KEPT_ASIDE: Final = 3
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -196,9 +196,19 @@ def remove(path: Path) -> None:
 
 
 def size_bytes(path: Path) -> int:
-    """Bytes on disk of a database and its log."""
+    """Bytes on disk of a database and its log; what cannot be looked at does not count."""
     total_bytes = 0
     for suffix in ("", "-wal"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             total_bytes += path.with_name(path.name + suffix).stat().st_size
     return total_bytes
+
+
+def is_fresh(path: Path) -> bool:
+    """Whether there is nothing in a database, for certain."""
+    try:
+        return not path.stat().st_size
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False

@@ -29,7 +29,7 @@ from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
 from gateway.spool.commit import Group, merge, roll_back, was_committed, write
-from gateway.spool.files import FileLock, Names, move_aside, remove, size_bytes
+from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
 from gateway.spool.highwater import HighWater
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
@@ -334,11 +334,11 @@ class SpoolFile:
             held: readings in the file, for one that cannot tell any more.
             points: of a fresh file.
         """
-        is_fresh = not size_bytes(self.path)
+        fresh = is_fresh(self.path)
         try:
             return await self._open_database(first_seq=first_seq, points=points)
         except Damaged as damage:
-            if is_fresh:
+            if fresh:
                 remove(self.path)
                 raise SpoolError(
                     f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "

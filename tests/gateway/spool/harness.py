@@ -25,19 +25,22 @@ def batch_of(readings: int, *, mark: int = 0, point: int = 1) -> Batch:
     return Batch.of([*numbers, Reading(START_NS + mark, f"mark {mark}", point, kind=Kind.STR)])
 
 
-async def open_spool(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> Spool:
+async def open_spool(path: Path, *, metrics: Metrics | None = None, patient: bool = False, **settings: Any) -> Spool:
     return await Spool.open(
         path,
         settings=DatabaseSettings(**settings),
         metrics=metrics or Metrics(),
         now_ns=lambda: START_NS,
         jitter=lambda: 0.0,
+        patient=patient,
     )
 
 
 @asynccontextmanager
-async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> AsyncIterator[Spool]:
-    spool = await open_spool(path, metrics=metrics, **settings)
+async def running(
+    path: Path, *, metrics: Metrics | None = None, patient: bool = False, **settings: Any
+) -> AsyncIterator[Spool]:
+    spool = await open_spool(path, metrics=metrics, patient=patient, **settings)
     task = asyncio.create_task(spool.run(), name="spool")
     try:
         yield spool
