@@ -121,6 +121,7 @@ class Merger:
         readings: of one block.
         taken: whether the broker has taken the row of this number, which is then about to go.
         damaged: called with number and readings of a row that cannot be read; it is then about to go, too.
+        made: called with readings and bytes of a block that was made.
         now_ns: UTC ns since 1970.
     """
 
@@ -131,12 +132,14 @@ class Merger:
         readings: int,
         taken: Callable[[int], bool],
         damaged: Callable[[int, int], None],
+        made: Callable[[int, int], None],
         now_ns: Callable[[], int],
     ) -> None:
         self.readings = min(readings, MOST_READINGS)
         self._with_file = with_file
         self._taken = taken
         self._damaged = damaged
+        self._made = made
         self._now_ns = now_ns
         self._due = asyncio.Event()
         self._passed = 0
@@ -214,9 +217,10 @@ class Merger:
         inside = {seq for seq, size in enumerate(left.sizes, start=left.first) if size}
         if not there & inside or not all(map(self._taken, there - inside)):
             return 0  # All were taken meanwhile, or there is a row in between that cannot be read.
-        left = left.without(inside - there)
+        whole, left = left, left.without(inside - there)
         await file.merge(block, left=left)
         self.look(file.totals)
+        self._made(whole.readings, len(block.data))
         return left.readings
 
 

@@ -132,6 +132,11 @@ class SpoolFile:
         return size_bytes(self.path)
 
     @property
+    def free_bytes(self) -> int:
+        """Bytes of its disk that our user may still take."""
+        return self._reserve.volume().free_bytes
+
+    @property
     def written_bytes(self) -> int | None:
         """Bytes that the kernel wrote for this file; None where it keeps no account."""
         return self._account.written_bytes

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.spool.forecast import Forecast
+
 __all__ = ["SpoolStats"]
 
 
@@ -40,6 +42,7 @@ class SpoolStats:
         written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
+        forecast: how long the room lasts.
     """
 
     state: Literal["ok", "failing"]
@@ -66,3 +69,4 @@ class SpoolStats:
     written_bytes: int | None = None
     quarantined: Path | None
     notice: str = ""
+    forecast: Forecast | None = None

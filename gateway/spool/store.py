@@ -27,6 +27,7 @@ from gateway.spool.commit import Group, retry_after_s
 from gateway.spool.line import Line, Waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
+from gateway.spool.outlook import Outlook
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.rows import Row, counted, read_row
@@ -74,6 +75,7 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int],
         jitter: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         self._file = file
         self._settings = settings
@@ -89,12 +91,14 @@ class Spool:
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
+        self._outlook = Outlook(clock=clock)
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
             self._with_file,
             readings=block_readings(settings.max_bytes),
             taken=self._acked.__contains__,
             damaged=self._found_unreadable,
+            made=self._outlook.measured,
             now_ns=now_ns,
         )
         self._opened = asyncio.Event()
@@ -118,6 +122,7 @@ class Spool:
         now_ns: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
         patient: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Spool:
         """Opens the spool's file, or makes it. A damaged file is moved aside and replaced.
 
@@ -129,6 +134,7 @@ class Spool:
             jitter: 0 to 1, spreads retries.
             patient: where the disk refuses, or another process uses the file, gives back a spool that is not open yet;
                 `run` tries on, and `opened` waits for it.
+            clock: seconds of a steady clock.
 
         Raises:
             SpoolRefused: a newer version or another program made the file.
@@ -140,6 +146,7 @@ class Spool:
             metrics=metrics,
             now_ns=now_ns,
             jitter=jitter,
+            clock=clock,
         )
         try:
             await spool._settle()
@@ -327,7 +334,9 @@ class Spool:
 
         Only one such task may run.
         """
-        await until_one_ends("spool", commits=self._run_commits(), merging=self._merger.run())
+        await until_one_ends(
+            "spool", commits=self._run_commits(), merging=self._merger.run(), outlook=self._outlook.run()
+        )
 
     async def _run_commits(self) -> None:
         loop = asyncio.get_running_loop()
@@ -357,6 +366,8 @@ class Spool:
     def stats(self) -> SpoolStats:
         """What there is to know about the spool now."""
         totals = self._file.totals
+        file_bytes, used_bytes = self._file.size_bytes, totals.size_bytes + totals.aside_bytes
+        wanted_h = self._settings.autonomy_hours
         return SpoolStats(
             state="failing" if self._error else "ok",
             error=self._error,
@@ -374,7 +385,7 @@ class Spool:
             block_readings=totals.block_readings,
             block_bytes=totals.block_bytes,
             oldest_at_ns=totals.oldest_at_ns,
-            file_bytes=self._file.size_bytes,
+            file_bytes=file_bytes,
             commits=self._commits,
             readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
             waiting_readings=self._line.readings,
@@ -382,6 +393,12 @@ class Spool:
             written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
             notice=self._file.notice,
+            forecast=self._outlook.forecast(
+                used_bytes=used_bytes,
+                max_bytes=self._settings.max_bytes,
+                disk_room_bytes=self._file.free_bytes + max(0, file_bytes - used_bytes),
+                wanted_s=None if wanted_h is None else wanted_h * 3600,
+            ),
         )
 
     def _abandon(self) -> None:
@@ -492,7 +509,9 @@ class Spool:
         group = await self._file.settle()
         if not self._opened.is_set():
             self._error = ""
-            self._merger.look(self._file.totals)
+            totals = self._file.totals
+            self._merger.look(totals)
+            self._outlook.measured(totals.block_readings, totals.block_bytes)
             self._opened.set()
         if group is not None:
             self._finish(group)
@@ -541,6 +560,7 @@ class Spool:
         self._arm()
         stored_readings = sum(waiting.readings for waiting in group.stored)
         self._metrics.stored.inc(stored_readings)
+        self._outlook.stored(group.stored)
         for cause, count in group.lost.items():
             self._metrics.dropped.labels(cause).inc(count)
         self._error = ""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,14 @@ def batch_of(readings: int, *, mark: int = 0, point: int = 1) -> Batch:
     return Batch.of([*numbers, Reading(START_NS + mark, f"mark {mark}", point, kind=Kind.STR)])
 
 
-async def open_spool(path: Path, *, metrics: Metrics | None = None, patient: bool = False, **settings: Any) -> Spool:
+async def open_spool(
+    path: Path,
+    *,
+    metrics: Metrics | None = None,
+    patient: bool = False,
+    clock: Callable[[], float] = time.monotonic,
+    **settings: Any,
+) -> Spool:
     return await Spool.open(
         path,
         settings=DatabaseSettings(**settings),
@@ -33,6 +41,7 @@ async def open_spool(path: Path, *, metrics: Metrics | None = None, patient: boo
         now_ns=lambda: START_NS,
         jitter=lambda: 0.0,
         patient=patient,
+        clock=clock,
     )
 
 
