@@ -24,17 +24,28 @@ class HighWater(NamedTuple):
         accepted_batches: batches stored since the file was made.
         accepted_readings: their readings.
         waiting_readings: those that waited for the broker.
+        oldest_at_ns: when the oldest of those was accepted, UTC ns; 0: none waited.
+        last_gap: the highest number given in the gap ledger.
     """
 
     last_seq: int = 0
     accepted_batches: int = 0
     accepted_readings: int = 0
     waiting_readings: int = 0
+    oldest_at_ns: int = 0
+    last_gap: int = 0
 
     @classmethod
     def of(cls, totals: Totals) -> HighWater:
         """As these totals say."""
-        return cls(totals.last_seq, totals.accepted_batches, totals.accepted_readings, totals.readings)
+        return cls(
+            totals.last_seq,
+            totals.accepted_batches,
+            totals.accepted_readings,
+            totals.readings,
+            totals.oldest_at_ns or 0,
+            totals.last_gap,
+        )
 
     @property
     def packed(self) -> bytes:

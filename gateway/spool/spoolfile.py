@@ -25,15 +25,27 @@ from typing import Any, Final, Protocol, TypeVar
 import aiosqlite
 
 from gateway.errors import SpoolError, SpoolRefused
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
-from gateway.spool.commit import Group, merge, roll_back, was_committed, write
+from gateway.spool.commit import Group, merge, roll_back, was_committed, write, write_gaps
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
+from gateway.spool.gaprows import WRITE_GAP, row_of_gap
+from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
-from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_dropped, read_totals
+from gateway.spool.schema import (
+    WAL_LIMIT_BYTES,
+    Damaged,
+    Database,
+    Totals,
+    open_database,
+    read_dropped,
+    read_ledger,
+    read_totals,
+)
 from gateway.spool.written import ThreadAccount
 
 __all__ = ["SpoolFile", "WithFile"]
@@ -81,6 +93,7 @@ class SpoolFile:
         dropped: readings lost since the file was made, by cause, as of the last commit.
         points: the point table; the same object for the spool's whole life.
         begun: whether it was opened.
+        ledger: the gaps that nobody was told of, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
     """
@@ -91,6 +104,7 @@ class SpoolFile:
         self.dropped: dict[str, int] = {}
         self.points = PointTable()
         self.begun = False
+        self.ledger = Ledger()
         self.quarantined: Path | None = None
         self.notice = ""
         self._lock: FileLock | None = None
@@ -295,24 +309,26 @@ class SpoolFile:
         self.dropped.update(group.dropped)
         if group.points:
             self.points.mark_saved(group.points[-1].number)
+        if group.gaps is not None:
+            self.ledger.adopt(group.gaps)
 
     async def _open(self, mark: HighWater) -> None:
         self._reserve = Reserve(self.path)
         await self._make_reserve()
         if self._damaged:
-            self._move_aside(mark.waiting_readings)
+            self._move_aside(mark.waiting_readings, pending=mark.waiting_readings, oldest_at_ns=mark.oldest_at_ns)
             self._damaged = False
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
         first_seq = max(1, self._now_ns() // 1000, mark.last_seq + 1, self._above)
         try:
-            database = await self._open_whole(first_seq=first_seq, held=mark.waiting_readings)
+            database = await self._open_whole(first_seq=first_seq, held=mark)
         except SpoolRefused:
             raise
         except SpoolError:
             if not self._reserve.is_last_room or not self._reserve.give_up():
                 raise
-            database = await self._open_whole(first_seq=first_seq, held=mark.waiting_readings)
+            database = await self._open_whole(first_seq=first_seq, held=mark)
         await self._use(database)
         if self.quarantined is None:
             await self._catch_up(mark)
@@ -321,22 +337,26 @@ class SpoolFile:
     async def _reopen(self) -> None:
         await self._disconnect()
         if self._damaged:
-            self._move_aside(self.totals.readings + self.totals.aside_readings)
+            totals = self.totals
+            self._move_aside(
+                totals.readings + totals.aside_readings,
+                pending=totals.readings,
+                oldest_at_ns=totals.oldest_at_ns or 0,
+            )
             self._damaged = False
         known = HighWater.of(self.totals)
-        database = await self._open_whole(
-            first_seq=known.last_seq + 1, held=known.waiting_readings, points=list(self.points)
-        )
+        gaps = self.ledger
+        database = await self._open_whole(first_seq=known.last_seq + 1, held=known, points=list(self.points))
         self.points.only_saved(len(database.points))  # not those that came after an earlier attempt began the file
         await self._use(database)
-        await self._catch_up(known)
+        await self._catch_up(known, gaps.entries.values())
 
-    async def _open_whole(self, *, first_seq: int, held: int, points: Sequence[Point] = ()) -> Database:
+    async def _open_whole(self, *, first_seq: int, held: HighWater, points: Sequence[Point] = ()) -> Database:
         """Opens the file, and replaces it where it is damaged.
 
         Args:
             first_seq: first number of a fresh file.
-            held: readings in the file, for one that cannot tell any more.
+            held: what was in the file, for one that cannot tell any more.
             points: of a fresh file.
         """
         fresh = is_fresh(self.path)
@@ -349,9 +369,17 @@ class SpoolFile:
                     f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "
                     "Replace the disk, or point [database] path at another one."
                 ) from damage
-            self._above = max(self._above, damage.last_seq + 1)
-            self._move_aside(damage.readings or held)
-        return await self._open_whole(first_seq=max(first_seq, self._above), held=0, points=points)
+            self._above = first_seq = max(first_seq, self._above, damage.last_seq + 1)
+            if not self.begun and not self.ledger.last:
+                last = max(damage.ledger.last, held.last_gap) or first_seq - 1
+                self.ledger = Ledger(damage.ledger.entries.values(), last=last, changes=damage.ledger.changes)
+            pending = damage.pending_readings
+            self._move_aside(
+                damage.readings or held.waiting_readings,
+                pending=(held.waiting_readings or None) if pending is None else pending,
+                oldest_at_ns=damage.oldest_at_ns or held.oldest_at_ns,
+            )
+        return await self._open_whole(first_seq=first_seq, held=HighWater(), points=points)
 
     async def _come_back(self, connection: aiosqlite.Connection) -> None:
         """Gives the open database its names again, after somebody deleted one of its files."""
@@ -365,8 +393,13 @@ class SpoolFile:
         await self._disconnect()
         self.notice = f"somebody deleted files of {self.path} while they were in use; they were written anew"
 
-    async def _catch_up(self, known: HighWater) -> None:
-        """Numbers on above what was given, where the file shows an earlier state than that."""
+    async def _catch_up(self, known: HighWater, gaps: Iterable[Entry] = ()) -> None:
+        """Numbers on above what was given, where the file shows an earlier state than that.
+
+        Args:
+            known: what was given, and what waited.
+            gaps: the ledger's rows that nobody was told of, as far as they are known.
+        """
         lost = known.lost_readings(self.totals)
         if self.totals.last_seq >= known.last_seq and not lost:
             return
@@ -375,7 +408,16 @@ class SpoolFile:
             await connection.execute_fetchall(
                 "UPDATE totals SET last_seq = ?, accepted_batches = ?, accepted_readings = ?", known[:3]
             )
+            await connection.executemany(WRITE_GAP, map(row_of_gap, gaps))
+            await connection.execute_fetchall("UPDATE totals SET last_gap = max(last_gap, ?)", (known.last_gap,))
+            self.ledger = await read_ledger(connection)
         if lost:
+            now_ns = self._now_ns()
+            gap = Gap("", "spool_damaged", min(known.oldest_at_ns, now_ns), now_ns, lost)
+            change = self.ledger.change([gap], now_ns=now_ns)
+            assert change is not None
+            await write_gaps(connection, change)
+            self.ledger.adopt(change)
             await connection.execute_fetchall(
                 "INSERT INTO dropped VALUES ('spool_damaged', ?) ON CONFLICT DO UPDATE SET readings = readings + ?",
                 (lost, lost),
@@ -383,7 +425,9 @@ class SpoolFile:
         await connection.commit()
         self.totals = await read_totals(connection)
         self.dropped = await read_dropped(connection)
-        self._metrics.dropped.labels("spool_damaged").inc(lost)
+        if lost:
+            self._metrics.gaps.labels("spool_damaged").inc()
+            self._metrics.dropped.labels("spool_damaged").inc(lost)
         self.notice = (
             f"the newest commits are missing in {self.path}: its log was cut off, or an earlier file was put in its "
             f"place; at most {lost} readings are lost and counted"
@@ -400,6 +444,7 @@ class SpoolFile:
             first_seq=first_seq,
             points=points,
             dropped=self.dropped,
+            ledger=self.ledger,
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
@@ -408,11 +453,21 @@ class SpoolFile:
         self._names = Names(self.path)
         self.totals = database.totals
         self.dropped = database.dropped
+        self.ledger = database.ledger
         await self._account.begin(database.connection)
 
-    def _move_aside(self, readings: int) -> None:
-        self.quarantined = move_aside(self.path, at_ns=self._now_ns())
+    def _move_aside(self, readings: int, *, pending: int | None, oldest_at_ns: int) -> None:
+        now_ns = self._now_ns()
+        self.quarantined = move_aside(self.path, at_ns=now_ns)
         self.totals = Totals(last_seq=self.totals.last_seq)
+        if pending != 0:
+            # What was set aside was told when that happened.
+            change = self.ledger.change(
+                [Gap("", "spool_damaged", min(oldest_at_ns, now_ns), now_ns, pending)], now_ns=now_ns
+            )
+            assert change is not None
+            self.ledger.adopt(change)
+            self._metrics.gaps.labels("spool_damaged").inc()
         if readings:
             self.dropped["spool_damaged"] = self.dropped.get("spool_damaged", 0) + readings
             self._metrics.dropped.labels("spool_damaged").inc(readings)

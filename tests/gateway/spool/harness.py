@@ -31,6 +31,7 @@ async def open_spool(
     *,
     metrics: Metrics | None = None,
     patient: bool = False,
+    now_ns: Callable[[], int] = lambda: START_NS,
     clock: Callable[[], float] = time.monotonic,
     **settings: Any,
 ) -> Spool:
@@ -38,7 +39,7 @@ async def open_spool(
         path,
         settings=DatabaseSettings(**settings),
         metrics=metrics or Metrics(),
-        now_ns=lambda: START_NS,
+        now_ns=now_ns,
         jitter=lambda: 0.0,
         patient=patient,
         clock=clock,
@@ -47,9 +48,14 @@ async def open_spool(
 
 @asynccontextmanager
 async def running(
-    path: Path, *, metrics: Metrics | None = None, patient: bool = False, **settings: Any
+    path: Path,
+    *,
+    metrics: Metrics | None = None,
+    patient: bool = False,
+    now_ns: Callable[[], int] = lambda: START_NS,
+    **settings: Any,
 ) -> AsyncIterator[Spool]:
-    spool = await open_spool(path, metrics=metrics, patient=patient, **settings)
+    spool = await open_spool(path, metrics=metrics, patient=patient, now_ns=now_ns, **settings)
     task = asyncio.create_task(spool.run(), name="spool")
     try:
         yield spool

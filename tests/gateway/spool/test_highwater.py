@@ -8,7 +8,7 @@ from gateway.spool.highwater import HighWater
 from gateway.spool.schema import LARGEST_SEQ, Totals
 
 numbers = st.integers(0, LARGEST_SEQ - 1)
-marks = st.builds(HighWater, numbers, numbers, numbers, numbers)
+marks = st.builds(HighWater, *[numbers] * 6)
 
 
 @given(marks)

@@ -217,6 +217,8 @@ async def test_a_truncated_log_loses_the_newest_commits_and_nothing_else(path, t
         assert len(rows) == 30 or kept_part < 1.0
         assert stats.dropped == ({"spool_damaged": lost} if lost else {})
         assert bool(stats.notice) == bool(lost)
+        told = [(entry.gap.cause, entry.gap.readings, entry.gap.from_ns) for entry in await spool.gaps.all()]
+        assert told == ([("spool_damaged", lost, START_NS)] if lost else [])
         assert await spool.append("plc", batch_of(1)) == seqs[-1] + 1
     assert dropped(metrics) == ({"spool_damaged": lost} if lost else {})
     async with running(copy) as spool:
