@@ -48,6 +48,15 @@ class PointTable:
         """
         self._points: list[Point] = []
         self._numbers: dict[tuple[str, str, Kind | None], int] = {}
+        self._saved = 0
+        self.load(stored)
+
+    def load(self, stored: Iterable[Point]) -> None:
+        """Takes the stored points, into a table that has none yet.
+
+        Raises:
+            TidegateError: see above.
+        """
         for point in stored:
             if point.number != len(self._points) + 1:
                 raise TidegateError(f"point table: found number {point.number} where {len(self._points) + 1} was due")
@@ -88,6 +97,10 @@ class PointTable:
     def mark_saved(self, number: int) -> None:
         """Says that all points up to and including this number are in the database."""
         self._saved = max(self._saved, number)
+
+    def only_saved(self, number: int) -> None:
+        """Says that the database is another one, or an earlier state: it has points up to this number only."""
+        self._saved = number
 
     def _keep(self, point: Point) -> None:
         self._points.append(point)
