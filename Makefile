@@ -47,8 +47,8 @@ check: $(VENV)/.dev  ## format, lint, types, import contracts
 test: mosquitto tmux prometheus systemd check  ## the checks, then all tests
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-endurance: mosquitto $(VENV)/.dev  ## the long form of what the tests do in short: a cable that is out for 30 s
-	TIDEGATE_CUT_S=30 $(BIN)/python -m pytest tests/e2e/test_continuity.py
+endurance: mosquitto $(VENV)/.dev  ## the long form of what the tests do in short: a cable that is out for 30 s, a broker for 20 s
+	TIDEGATE_CUT_S=30 TIDEGATE_OUTAGE_S=20 $(BIN)/python -m pytest tests/e2e/test_continuity.py tests/e2e/test_outage.py
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -17,6 +17,7 @@ from urllib.parse import quote
 from gateway.errors import BadBatch, SpoolError, TidegateError
 from gateway.points import PointTable
 from gateway.spool.blocks import MOST_NUMBERS, Left
+from gateway.spool.gaprows import GAPS, gap_of_row
 from gateway.spool.rows import counted
 from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Totals, is_damage, point_of
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
@@ -54,13 +55,13 @@ class Snapshot:
             raise self._error(error) from None
         try:
             self._check_version()
-            self.totals = Totals(*self._rows(TOTALS)[0])
+            self.totals = Totals(*self._fetch(TOTALS)[0])
             self.dropped = {
                 cause.decode(errors="replace"): readings
-                for cause, readings in self._rows("SELECT cause, readings FROM dropped")
+                for cause, readings in self._fetch("SELECT cause, readings FROM dropped")
             }
             self.points = PointTable(
-                map(point_of, self._rows("SELECT number, path, device, unit, kind FROM points ORDER BY number"))
+                map(point_of, self._fetch("SELECT number, path, device, unit, kind FROM points ORDER BY number"))
             )
         except sqlite3.Error as error:
             self._connection.close()
@@ -94,23 +95,24 @@ class Snapshot:
             raise self._error(error) from None
 
     def gaps(self) -> list[dict[str, Any]]:
-        """What the file knows to be missing."""
-        return []
+        """The gap ledger: what the file knows to be missing, oldest first; times in UTC ns."""
+        entries = [gap_of_row(row) for row in self._fetch(GAPS, (0,))]
+        return [{"number": entry.number, **entry.gap._asdict()} for entry in entries]
 
     def quick_check(self) -> str:
         """What SQLite says of its own pages: `ok`, or what is wrong."""
-        return bytes(self._rows("PRAGMA quick_check(1)")[0][0]).decode(errors="replace")
+        return bytes(self._fetch("PRAGMA quick_check(1)")[0][0]).decode(errors="replace")
 
-    def _rows(self, sql: str) -> list[Any]:
+    def _fetch(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         try:
-            return self._connection.execute(sql).fetchall()
+            return self._connection.execute(sql, parameters).fetchall()
         except sqlite3.Error as error:
             raise self._error(error) from None
 
     def _check_version(self) -> None:
-        if self._rows("PRAGMA application_id")[0][0] != APPLICATION_ID:
+        if self._fetch("PRAGMA application_id")[0][0] != APPLICATION_ID:
             raise SpoolError(f"{self.path} is no spool of tidegate")
-        version = self._rows("PRAGMA user_version")[0][0]
+        version = self._fetch("PRAGMA user_version")[0][0]
         if version > len(MIGRATIONS):
             raise SpoolError(
                 f"{self.path}: a newer version of tidegate made it (schema {version}, this one knows "

@@ -12,6 +12,7 @@ It carries messages and knows neither rows nor formats. It does not retry.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -21,15 +22,15 @@ from msgspec import json
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.config.certificates import tls_context
 from gateway.config.models import UplinkSettings
-from gateway.errors import UplinkError
+from gateway.errors import TidegateError, UplinkError
 from gateway.uplink.client import Answer, MqttClient
 from gateway.uplink.commands import CommandTraffic
-from gateway.uplink.tls import tls_context
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import connect_trouble, lost_trouble, reason_name
 
-__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port"]
+__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port", "tls_of"]
 
 CONNECT_S: Final = 10.0
 """Longest time for TCP, TLS and the broker's CONNACK together."""
@@ -42,6 +43,20 @@ _TLS_PORT: Final = 8883
 def broker_port(settings: UplinkSettings) -> int:
     """The broker's TCP port: as configured, else the usual one."""
     return settings.port or (_PLAIN_PORT if settings.tls is None else _TLS_PORT)
+
+
+async def tls_of(settings: UplinkSettings) -> ssl.SSLContext | None:
+    """What the connection is encrypted with, from files that are read anew; None without TLS.
+
+    Raises:
+        UplinkError: a file is not what it should be.
+    """
+    if settings.tls is None:
+        return None
+    try:
+        return await asyncio.to_thread(tls_context, settings.tls, "uplink.tls")
+    except TidegateError as error:
+        raise UplinkError(str(error)) from None
 
 
 def broker_name(settings: UplinkSettings) -> str:
@@ -104,7 +119,7 @@ class Session:
         self._client = MqttClient(
             settings.host,
             broker_port(settings),
-            tls=None if settings.tls is None else tls_context(settings.tls),
+            tls=await tls_of(settings),
             on_answer=self._answered,
             on_message=_ignore if self._commands is None else self._commands.received,
             identifier=settings.client_id or f"tidegate-{self._gateway_id}",

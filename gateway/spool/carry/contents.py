@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Iterable, Sequence
@@ -12,18 +13,20 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.batch import Kind
-from gateway.config.models import Name
+from gateway.config.models import NAME_PATTERN, Name
 from gateway.errors import BadBatch
 from gateway.points import Point
 from gateway.spool.blocks import Left
 from gateway.spool.carry.frames import LARGEST_SECTION_BYTES
 from gateway.spool.codec import Codec
-from gateway.spool.stored import StoredBlock, StoredRow
+from gateway.spool.rows import Row
+from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
 __all__ = [
     "Header",
     "Kinds",
     "Summary",
+    "checked_rows",
     "of_json",
     "pack_block",
     "pack_json_list",
@@ -41,6 +44,8 @@ _BLOCK: Final = struct.Struct("<qqqIIII")
 _ROW: Final = struct.Struct("<qqIIH")
 _LARGEST_LIST_BYTES: Final = 16 * 1024 * 1024
 _LEVEL: Final = 6
+_NAME: Final = re.compile(NAME_PATTERN)
+_LONGEST_NAME: Final = 1024
 _Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 
 
@@ -102,6 +107,20 @@ class Summary(Struct, kw_only=True, frozen=True):
     dropped: dict[str, _Count] = {}
     broken: _Count = 0
     aside: _Count = 0
+
+
+def checked_rows(stored: Stored) -> list[Row]:
+    """The batches in it, with everything in them that a message will be made of.
+
+    Raises:
+        BadBatch: it is not what was written, or its device cannot be a level of a topic.
+    """
+    rows = stored.rows()
+    for row in rows:
+        row.batch.check()
+        if len(row.device) > _LONGEST_NAME or not _NAME.match(row.device):
+            raise BadBatch(f"a device that is called {row.device[:40]!r}")
+    return rows
 
 
 def to_json(model: Struct) -> bytes:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
-from gateway.config.models import NAME_PATTERN
 from gateway.errors import BadBatch, SpoolError
 from gateway.points import Point, PointTable
 from gateway.spool.carry import signing
@@ -16,6 +14,7 @@ from gateway.spool.carry.contents import (
     Header,
     Kinds,
     Summary,
+    checked_rows,
     of_json,
     unpack_block,
     unpack_json_list,
@@ -33,8 +32,6 @@ _MOST_GAPS: Final = 1 << 18
 _LONGEST_NAMES_BYTES: Final = 256 * 1024 * 1024
 _LARGEST_SMALL_BYTES: Final = 1024 * 1024
 _DIGEST_BYTES: Final = 32
-_NAME: Final = re.compile(NAME_PATTERN)
-_LONGEST_NAME: Final = 1024
 
 
 class Seal(NamedTuple):
@@ -167,11 +164,7 @@ class CarryReader:
     def _open(self, kind: int, content: bytes, at: int) -> tuple[Stored, list[Row]]:
         try:
             stored: Stored = unpack_block(content) if kind == Kinds.BLOCK else unpack_row(content)
-            rows = stored.rows()
-            for row in rows:
-                row.batch.check()
-                if len(row.device) > _LONGEST_NAME or not _NAME.match(row.device):
-                    raise BadBatch(f"a device that is called {row.device[:40]!r}")
+            rows = checked_rows(stored)
         except BadBatch as error:
             raise SpoolError(f"it is damaged in the section at byte {at}: {error}") from None
         return stored, rows

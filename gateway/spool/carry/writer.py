@@ -18,6 +18,7 @@ from gateway.spool.carry.contents import (
     Header,
     Kinds,
     Summary,
+    checked_rows,
     pack_block,
     pack_json_list,
     pack_points,
@@ -62,9 +63,7 @@ class CarryWriter:
         try:
             if stored.first <= last:
                 raise BadBatch(f"number {stored.first} behind {last}")
-            rows = stored.rows()
-            for row in rows:
-                row.batch.check()
+            rows = checked_rows(stored)
         except BadBatch:
             self.broken += 1
             return

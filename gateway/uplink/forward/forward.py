@@ -15,6 +15,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from gateway import __version__
 from gateway.batch import Batch
 from gateway.config.models import UplinkSettings
+from gateway.errors import UplinkError
 from gateway.spool.carry.reader import CarryReader
 from gateway.spool.rows import Row
 from gateway.together import until_one_ends
@@ -34,6 +35,8 @@ _SILENCE_S: Final = 60.0
 _LEAVING_S: Final = 2.0
 _BURST_S: Final = 0.1
 _LARGEST_PACKET_BYTES: Final = 268_435_455
+_CAREFUL_ROWS: Final = 100
+_PAUSE_S: Final = 0.5
 _BREATH_ROWS: Final = 16
 """Rows handed over between two turns of the event loop, at which the broker's answers are taken."""
 
@@ -141,22 +144,36 @@ class _Forwarder:
         self._clock = clock
         self._bucket = TokenBucket(rate=rate, burst=max(1.0, rate * _BURST_S), now_s=clock())
         self._answer = asyncio.Event()
+        self._careful_rows = 0
         self._befores: dict[int, int] = {}
         self._done = Forwarded()
-        header = carried.header
-        self._topics = Topics(header.topic, gateway_id=header.gateway)
-        own_id = settings.client_id or f"tidegate-{header.gateway}"
-        self._session = Session(
-            structs.replace(settings, client_id=f"{own_id}-carried"),
-            gateway_id=header.gateway,
-            version=__version__,
-            topics=self._topics,
-            now_ns=time.time_ns,
-            on_answer=self._answered,
-            stands_for_gateway=False,
-        )
+        self._settings = settings
+        self._topics = Topics(carried.header.topic, gateway_id=carried.header.gateway)
 
     async def run(self) -> Forwarded:
+        self._done.skipped = sum(row.seq in self._had for row in self._carried.rows()) if self._had.pairs() else 0
+        while True:
+            before = (self._done.batches, len(self._done.refused))
+            try:
+                await self._connection()
+                return self._done
+            except UplinkError:
+                # Some brokers end the connection with a refusal, and of many messages under way it is not even told
+                # which one that was. So the next ones go one by one, until it is clear; and where that is no better,
+                # there is something else in the way.
+                if self._careful_rows and before == (self._done.batches, len(self._done.refused)):
+                    raise
+                self._careful_rows = _CAREFUL_ROWS
+            finally:
+                self._progress.save()
+            await asyncio.sleep(_PAUSE_S)
+
+    async def _connection(self) -> None:
+        """Sends all that is due and not refused, over one connection."""
+        self._had = self._progress.delivered.copy()
+        self._befores.clear()
+        self._done.refused_readings = 0
+        self._session = self._new_session()
         try:
             await self._session.open()
             self._window = Window(self._session.window)
@@ -164,8 +181,19 @@ class _Forwarder:
             await self._session.leave(_LEAVING_S)
         finally:
             await self._session.close()
-            self._progress.save()
-        return self._done
+
+    def _new_session(self) -> Session:
+        gateway = self._carried.header.gateway
+        own_id = self._settings.client_id or f"tidegate-{gateway}"
+        return Session(
+            structs.replace(self._settings, client_id=f"{own_id}-carried"),
+            gateway_id=gateway,
+            version=__version__,
+            topics=self._topics,
+            now_ns=time.time_ns,
+            on_answer=self._answered,
+            stands_for_gateway=False,
+        )
 
     async def _send(self) -> None:
         header = self._carried.header
@@ -190,9 +218,7 @@ class _Forwarder:
         """What the broker has not got, each with the number of the batch before it in the file."""
         before = 0
         for row in self._carried.rows():
-            if row.seq in self._had:
-                self._done.skipped += 1
-            else:
+            if row.seq not in self._had:
                 yield row, before
             before = row.seq
 
@@ -206,11 +232,14 @@ class _Forwarder:
             message = delivery.next_message()
             if message is None:
                 break
-            while not self._window.has_room(replayed=False):
+            while not self._has_room():
                 await self._wait()
             self._hand_over(delivery, message)
         if delivery.settled:
             self._settle(delivery)
+
+    def _has_room(self) -> bool:
+        return not len(self._window) if self._careful_rows else self._window.has_room(replayed=False)
 
     def _hand_over(self, delivery: Delivery, message: Message) -> None:
         maximum_bytes = self._session.maximum_packet_bytes or _LARGEST_PACKET_BYTES
@@ -246,6 +275,7 @@ class _Forwarder:
         if delivery.refused:
             self._done.refused_readings += readings
         else:
+            self._careful_rows = max(0, self._careful_rows - 1)
             self._done.batches += 1
             self._done.readings += readings
             self._progress.add(before + 1, seq)

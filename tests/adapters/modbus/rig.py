@@ -234,6 +234,11 @@ class Site:
     def errors(self, cause: str) -> float:
         return self.metrics.snapshot().get("tidegate_source_errors_total", {}).get(f"{self.name},{cause}", 0.0)
 
+    def fact(self, name: str) -> Any:
+        """What status shows now."""
+        fact = self.context.facts[name]
+        return fact() if callable(fact) else fact
+
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
         task = asyncio.create_task(self.run())

@@ -42,7 +42,7 @@ async def test_a_slow_class_that_takes_long_does_not_hold_up_a_fast_one() -> Non
         site = Site(settings(port, tags, interval_s=0.03, max_gap=0))
         async with site.running():
             await until(lambda: len(site.inbox.of(2)) >= 3)
-            classes = site.context.facts["classes"]()
+            classes = site.fact("classes")
     slow = [place for place, address in enumerate(order) if address >= 1000][:20]
     # The twenty requests of one slow cycle take 0.4 s; the fast one came between them again and again.
     assert sum(1 for address in order[slow[0] : slow[-1]] if address == 0) >= 5
@@ -64,7 +64,7 @@ async def test_overruns_are_counted_by_class() -> None:
         site = Site(settings(port, tags, interval_s=0.02))
         async with site.running():
             await until(lambda: site.errors("overrun") >= 6)
-            classes = site.context.facts["classes"]()
+            classes = site.fact("classes")
             assert classes[0]["overruns"] >= 6
             assert classes[1]["overruns"] == 0
 
@@ -121,7 +121,7 @@ async def test_every_tag_has_the_age_of_its_last_good_reading() -> None:
         site = Site(settings(port, tags, interval_s=0.3, timeout_s=0.25))
 
         def ages() -> dict[str, Any]:
-            told: dict[str, Any] = site.context.facts["tag_age_s"]()
+            told: dict[str, Any] = site.fact("tag_age_s")
             return told
 
         async with site.running():

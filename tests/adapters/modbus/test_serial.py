@@ -184,9 +184,12 @@ async def test_a_draft_with_other_settings_does_not_disturb_a_line_in_use() -> N
         site = Site(on_line(port, [*numbered(1)]))
         async with site.running():
             await until(lambda: site.inbox.batches)
-            draft = on_line(port, [*numbered(1)], serial=SerialSettings(port=port, baudrate=9600))
+            draft = on_line(port, [*numbered(1)], serial=SerialSettings(port=port, baudrate=9600, gap_ms=5))
             assert PROTOCOL.explore is not None
-            with pytest.raises(SourceLost, match="it is in use with other settings: 115200 baud, even parity"):
+            with pytest.raises(
+                SourceLost,
+                match="it is in use with other settings: baudrate 115200, not 9600, gap_ms the default, not 5",
+            ):
                 async with PROTOCOL.explore(draft):
                     pass
             seen = len(site.inbox.batches)

@@ -68,10 +68,14 @@ def test_rows_become_blocks_and_blocks_stay_as_they_are(original, sender, tmp_pa
     assert kinds_in(target) == [
         Kinds.HEADER,
         *[Kinds.BLOCK] * 3,
+        Kinds.GAPS,
         Kinds.POINTS,
         Kinds.SUMMARY,
         Kinds.END,
     ]
+    with CarryReader(target) as carried:
+        (gap,) = carried.gaps
+    assert (gap["device"], gap["cause"], gap["readings"]) == ("plc-0", "set_aside", 7)
 
 
 async def test_an_export_beside_a_running_gateway_is_of_one_moment(tmp_path, sender):
