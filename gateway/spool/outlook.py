@@ -33,16 +33,14 @@ class Outlook:
 
     Args:
         clock: seconds of a steady clock.
-        block_readings: readings in the blocks that the file holds already.
-        block_bytes: what those take.
     """
 
-    def __init__(self, *, clock: Callable[[], float], block_readings: int, block_bytes: int) -> None:
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._history = History(clock())
         self._accepted = 0
-        self._readings = float(block_readings)
-        self._bytes = float(block_bytes)
+        self._readings = 0.0
+        self._bytes = 0.0
         self._sample: list[Waiting] = []
         self._sample_readings = 0
         self._wanted = True
@@ -61,7 +59,7 @@ class Outlook:
                 break
 
     def measured(self, readings: int, size_bytes: int) -> None:
-        """Takes note of what a block takes."""
+        """Takes note of what a block takes, or all blocks that the file holds when it is opened."""
         self._readings = self._readings * _OLDER_COUNT + readings
         self._bytes = self._bytes * _OLDER_COUNT + size_bytes
 

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import aiosqlite
 
 from gateway.batch import Kind
-from gateway.errors import SpoolError, TidegateError
+from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.gaps import Ledger
@@ -26,6 +26,7 @@ from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
     "APPLICATION_ID",
+    "LARGEST_SEQ",
     "MIGRATIONS",
     "TOTALS",
     "WAL_LIMIT_BYTES",
@@ -249,7 +250,7 @@ _ADVICE: Final = {
 }
 
 
-_LARGEST_SEQ: Final = 1 << 53
+LARGEST_SEQ: Final = 1 << 53
 """Where JSON readers that use f64 begin to confuse neighbours: a larger number in a damaged file is not believed."""
 
 
@@ -285,21 +286,21 @@ class Damaged(Exception):
 class Totals(NamedTuple):
     """The one row of the totals, and the time of the oldest row or block. What is in blocks is part of the rest."""
 
-    last_seq: int
-    accepted_batches: int
-    accepted_readings: int
-    batches: int
-    readings: int
-    size_bytes: int
-    aside_batches: int
-    aside_readings: int
-    aside_bytes: int
-    blocks: int
-    block_readings: int
-    block_bytes: int
-    last_gap: int
-    gap_changes: int
-    oldest_at_ns: int | None
+    last_seq: int = 0
+    accepted_batches: int = 0
+    accepted_readings: int = 0
+    batches: int = 0
+    readings: int = 0
+    size_bytes: int = 0
+    aside_batches: int = 0
+    aside_readings: int = 0
+    aside_bytes: int = 0
+    blocks: int = 0
+    block_readings: int = 0
+    block_bytes: int = 0
+    last_gap: int = 0
+    gap_changes: int = 0
+    oldest_at_ns: int | None = None
 
     @property
     def row_readings(self) -> int:
@@ -351,7 +352,8 @@ async def open_database(
 
     Raises:
         Damaged: the file is no database any more.
-        SpoolError: it is another program's, or a newer version's, or the disk refuses.
+        SpoolRefused: it is another program's, or a newer version's.
+        SpoolError: the disk refuses.
     """
     connection: aiosqlite.Connection | None = None
     opened = False
@@ -410,13 +412,13 @@ async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
 async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
     tables = await _scalar(connection, "SELECT count(*) FROM sqlite_master")
     if tables and await _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise SpoolError(
+        raise SpoolRefused(
             f"Opening the spool {path}: this is another program's SQLite file. "
             "Give the gateway another [database] path; the file was not touched."
         )
     version = await _scalar(connection, "PRAGMA user_version")
     if isinstance(version, int) and version > len(MIGRATIONS):
-        raise SpoolError(
+        raise SpoolRefused(
             f"Opening the spool {path}: a newer version of tidegate made it (schema {version}, this one knows "
             f"{len(MIGRATIONS)}). Install that version again, or move the file away; it was not touched."
         )
@@ -507,7 +509,7 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
         totals = await read_totals(connection)
     except (sqlite3.Error, Damaged):
         return {}
-    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < _LARGEST_SEQ:
+    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < LARGEST_SEQ:
         return {}
     told: dict[str, Any] = {
         "last_seq": totals.last_seq,
@@ -515,7 +517,7 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
         "pending_readings": max(0, totals.readings),
         "oldest_at_ns": totals.oldest_at_ns if isinstance(totals.oldest_at_ns, int) else 0,
     }
-    if 0 <= totals.last_gap < _LARGEST_SEQ:
+    if 0 <= totals.last_gap < LARGEST_SEQ:
         with suppress(sqlite3.Error):
             told["ledger"] = await read_ledger(connection)
     return told

@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.batch import EMPTY, Batch
 from gateway.config.models import DatabaseSettings
-from gateway.errors import BadBatch, SpoolError
+from gateway.errors import BadBatch, SpoolError, SpoolRefused
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
@@ -38,6 +38,7 @@ from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
+from gateway.spool.unreadable import UnreadableFile, Verdict
 from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
@@ -46,6 +47,9 @@ _Result = TypeVar("_Result")
 
 ACK_DELAY_S: Final = 0.5
 """Longest time a deletion waits for a batch to share its commit with."""
+
+LOOK_INTERVAL_S: Final = 5.0
+"""How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
 
 MARK_DELAY_S: Final = 5.0
 """Longest time a mark waits for a batch to share its commit with, where its own batch was filtered away."""
@@ -93,9 +97,7 @@ class Spool:
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
-        self._outlook = Outlook(
-            clock=clock, block_readings=file.totals.block_readings, block_bytes=file.totals.block_bytes
-        )
+        self._outlook = Outlook(clock=clock)
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
             self._with_file,
@@ -106,7 +108,8 @@ class Spool:
             made=self._outlook.measured,
             now_ns=now_ns,
         )
-        self._merger.look(file.totals)
+        self._opened = asyncio.Event()
+        self._unreadable_file = UnreadableFile()
         self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
@@ -126,6 +129,7 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
+        patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> Spool:
         """Opens the spool's file, or makes it. A damaged file is moved aside and replaced.
@@ -136,13 +140,41 @@ class Spool:
             metrics: where stored and dropped readings are counted.
             now_ns: UTC nanoseconds since 1970.
             jitter: 0 to 1, spreads retries.
+            patient: where the disk refuses, or another process uses the file, gives back a spool that is not open yet;
+                `run` tries on, and `opened` waits for it.
             clock: seconds of a steady clock.
 
         Raises:
-            SpoolError: another process uses the file, a newer version or another program made it, or the disk refuses.
+            SpoolRefused: a newer version or another program made the file.
+            SpoolError: another process uses the file, or the disk refuses.
         """
-        file = await SpoolFile.open(path, metrics=metrics, now_ns=now_ns)
-        return cls(file, settings=settings, metrics=metrics, now_ns=now_ns, jitter=jitter, clock=clock)
+        spool = cls(
+            SpoolFile(path, metrics=metrics, now_ns=now_ns),
+            settings=settings,
+            metrics=metrics,
+            now_ns=now_ns,
+            jitter=jitter,
+            clock=clock,
+        )
+        try:
+            await spool._settle()
+        except SpoolRefused:
+            raise
+        except SpoolError as error:
+            if not patient:
+                raise
+            spool._error = str(error)
+            spool._wake.set()
+        return spool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file was opened. Before that there are no points, and nothing is stored or found."""
+        return self._opened.is_set()
+
+    async def opened(self) -> None:
+        """Returns once the file is open."""
+        await self._opened.wait()
 
     @property
     def points(self) -> PointTable:
@@ -351,7 +383,9 @@ class Spool:
         failures = 0
         next_look = loop.time() + SPACE_INTERVAL_S
         while not self._closed:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._commit()
@@ -399,6 +433,7 @@ class Spool:
             payload_bytes=self._payload_bytes,
             written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
+            notice=self._file.notice,
             forecast=self._outlook.forecast(
                 used_bytes=used_bytes,
                 max_bytes=self._settings.max_bytes,
@@ -439,16 +474,25 @@ class Spool:
         async with self._lock:
             try:
                 yield
+                self._unreadable_file.worked(doing)
             except Damaged:
                 await self._replace()
+            except SpoolError as error:
+                cause = error.__cause__  # of a file that could not be opened
+                if cause is None or self._unreadable_file.failed(doing, cause) is not Verdict.GIVE_UP:
+                    raise
+                await self._replace()
             except (sqlite3.Error, MemoryError) as error:
-                if isinstance(error, sqlite3.Error) and is_damage(error):
+                verdict = self._unreadable_file.failed(doing, error)
+                if verdict is Verdict.GIVE_UP or (isinstance(error, sqlite3.Error) and is_damage(error)):
                     await self._replace()
-                else:
-                    raise SpoolError(
-                        f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
-                        "Nothing that was accepted is lost; it is tried again."
-                    ) from error
+                    return
+                if verdict is Verdict.REOPEN:
+                    await self._file.reconnect()
+                raise SpoolError(
+                    f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
+                    "Nothing that was accepted is lost; it is tried again."
+                ) from error
 
     async def _commit_all(self) -> None:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
@@ -517,6 +561,12 @@ class Spool:
 
     async def _settle(self) -> None:
         group = await self._file.settle()
+        if not self._opened.is_set():
+            self._error = ""
+            totals = self._file.totals
+            self._merger.look(totals)
+            self._outlook.measured(totals.block_readings, totals.block_bytes)
+            self._opened.set()
         if group is not None:
             self._finish(group)
 
