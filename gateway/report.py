@@ -13,7 +13,8 @@ import msgspec
 from gateway import __version__
 from gateway.health import Health, device_component
 from gateway.metrics import Metrics
-from gateway.spool import Spool
+from gateway.spool import Spool, SpoolStats
+from gateway.spool.forecast import forecast_text
 from gateway.wasm.chain import Chain
 from gateway.wear import Wear
 
@@ -70,8 +71,15 @@ def report(
             for name, chain in chains.items()
             if len(chain)
         },
-        "spool": msgspec.to_builtins(spool.stats, enc_hook=str),
+        "spool": _spool(spool.stats, connected=uplink.get("state") == "connected"),
         "flash": msgspec.to_builtins(wear),
         "uplink": uplink,
         "counters": counters,
     }
+
+
+def _spool(stats: SpoolStats, *, connected: bool) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(stats, enc_hook=str)
+    if stats.forecast is not None:
+        told["forecast"] = {"text": forecast_text(stats.forecast, connected=connected), **told["forecast"]}
+    return told

@@ -133,9 +133,13 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
         return 0 if self.offer is None else 64
 
     def takes(self, request: Any) -> bool:  # noqa: ANN401 - asyncua's own
-        """Whether the server takes a request of this size. Looks only where it takes little."""
+        """Whether the server takes a whole request of this size. Looks only where it takes little."""
         most = self.most_request_bytes
-        return not 0 < most < _NO_MATTER or len(struct_to_binary(request)) <= most
+        if not 0 < most < _NO_MATTER:
+            return True
+        # Of the header only this has no fixed length; asyncua puts it in as it sends.
+        request.RequestHeader.AuthenticationToken = self.uaclient.protocol.authentication_token
+        return len(struct_to_binary(request)) <= most
 
     async def open_secure_channel(self, renew: bool = False) -> None:
         """Opens or renews the channel."""

@@ -15,6 +15,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from asyncua import ua
@@ -25,15 +26,14 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from adapters.base import NOWHERE, Site
 from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
-from adapters.opcua.message import Message, read_message, read_publish_result
+from adapters.opcua.message import Message, ns_since_1970, read_message, read_publish_result
 from adapters.opcua.pki.own import Own
 from adapters.opcua.plan import endpoint, security_words
 from adapters.opcua.secure import Upkeep, load_login, notice_cancellation, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
-from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
 
-__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred"]
+__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred", "time_ns"]
 
 CLOSE_S: Final = 1.0
 """Longest time that saying goodbye to a server may take, in seconds."""
@@ -57,11 +57,13 @@ class Limits(NamedTuple):
         items_per_request: most monitored items in one request; 0 where it sets no limit.
         server: which server this is and since when it runs, as text that is the same only for the same life of the same
             server; empty where it does not tell.
+        time_ns: what its clock says, UTC ns since 1970; None where it does not tell.
     """
 
     namespaces: tuple[str, ...]
     items_per_request: int
     server: str = ""
+    time_ns: int | None = None
 
 
 class Subscribed(NamedTuple):
@@ -168,15 +170,18 @@ class Session:
             ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
             ua.NodeId(ua.ObjectIds.Server_ServerArray),
             ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime),
+            ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime),
         ]
         with self._asking("reading its limits"):
-            namespaces, most, names, start = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+            answers = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+        namespaces, most, names, start, clock = answers
         uris = namespaces.Value.Value if namespaces.Value is not None else None
         number = most.Value.Value if most.Value is not None else None
         return Limits(
             tuple(str(uri) for uri in uris) if isinstance(uris, list) else (),
             number if isinstance(number, int) and number > 0 else 0,
             _which_server(names, start),
+            time_ns(clock.Value.Value if clock.Value is not None else None),
         )
 
     async def subscribe(self, interval_ms: float) -> Subscribed | None:
@@ -253,33 +258,6 @@ class Session:
             except ua.UaStatusCodeError as error:
                 if error.code == ua.StatusCodes.BadTimeout:
                     raise
-
-    async def create_items(
-        self, subscription: int, items: Sequence[ua.MonitoredItemCreateRequest]
-    ) -> list[ua.MonitoredItemCreateResult] | None:
-        """Creates monitored items: one result each, or None where the server says that these are too many at once."""
-        parameters = ua.CreateMonitoredItemsParameters()
-        parameters.SubscriptionId = subscription
-        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        parameters.ItemsToCreate = list(items)
-        if len(items) > 1 and not self._client.takes(parameters):
-            return None
-        with self._asking(f"subscribing to {many(len(items), 'tag')}"):
-            try:
-                results: list[ua.MonitoredItemCreateResult] = await self._client.uaclient.create_monitored_items(
-                    parameters
-                )
-            except (
-                ua.uaerrors.BadTooManyOperations,
-                ua.uaerrors.BadRequestTooLarge,
-                ua.uaerrors.BadEncodingLimitsExceeded,
-            ):
-                if len(items) > 1:
-                    return None
-                raise
-            if len(results) != len(items):
-                raise ua.UaError(f"{len(results)} results for {len(items)} items")
-            return results
 
     async def publish(self, acknowledged: Sequence[tuple[int, int]]) -> tuple[int, Message] | None:
         """Sends a PublishRequest and waits, as long as it takes, for a message of any subscription.
@@ -394,6 +372,12 @@ class Session:
             yield
         except FAILURES as error:
             raise self.lost(doing, explain(error)) from error
+
+
+def time_ns(value: object) -> int | None:
+    """A DateTime that asyncua read, as UTC ns since 1970; None for anything else, and for what an unset clock says."""
+    ticks: int = ua.datetime_to_win_epoch(value) if isinstance(value, datetime) else 0
+    return ns_since_1970(ticks)
 
 
 def _which_server(names: ua.DataValue, start: ua.DataValue) -> str:

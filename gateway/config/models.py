@@ -149,6 +149,13 @@ class DatabaseSettings(Section, frozen=True):
         Literal["drop_oldest", "drop_newest"],
         Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
     ] = "drop_oldest"
+    autonomy_hours: Annotated[
+        Annotated[float, Meta(gt=0, le=87_600)] | None,
+        Meta(
+            description="The longest outage that the spool is meant to bridge, in hours. Nothing is dropped by age: "
+            "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured."
+        ),
+    ] = None
     endurance_tbw: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,
         Meta(
@@ -214,7 +221,8 @@ class UplinkSettings(Section, frozen=True):
             min_length=1,
             pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$",
             extra={"rule": "an MQTT topic without the wildcards + and #"},
-            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE.",
+            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE, "
+            "what is missing to TOPIC/gaps.",
         ),
     ] = "tidegate/{gateway}"
     format: Annotated[Literal["json"], Meta(description="Payload format.")] = "json"

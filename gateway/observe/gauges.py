@@ -8,6 +8,7 @@ Invariants
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 from gateway.health import DEVICE_PREFIX, State
 from gateway.observe.readiness import Readiness
 from gateway.spool import SpoolStats
+from gateway.spool.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from gateway.wear import Wear
 
@@ -115,9 +117,36 @@ def _spool(seen: Seen) -> Iterator[Metric]:
         "tidegate_spool_waiting_readings", "Readings in memory that wait for their commit.", spool.waiting_readings
     )
     yield _gauge("tidegate_spool_max_bytes", "Most bytes that stored readings may take.", seen.max_bytes)
+    if spool.forecast is not None:
+        yield from _forecast(spool.forecast)
     yield _gauge("tidegate_spool_file_bytes", "Database and write-ahead log on disk.", spool.file_bytes)
+    yield _gauge(
+        "tidegate_gaps_to_tell", "Rows of the gap ledger that the broker has not taken yet.", spool.gaps_to_tell
+    )
     yield _gauge("tidegate_spool_failing", "1 while the disk does not take what waits.", spool.state == "failing")
     yield CounterMetricFamily("tidegate_spool_commits", "Transactions of the spool.", value=spool.commits)
+
+
+def _forecast(seen: Forecast) -> Iterator[Metric]:
+    """Without a sample as long as nothing is known; infinite where nothing comes in."""
+    at_no_rate = math.inf if seen.readings_per_s == 0 else None
+    for name, help_text, seconds in (
+        (
+            "full_in",
+            "Until the spool is full where the broker takes nothing, at the rate of today.",
+            at_no_rate if seen.full_in_s is None else seen.full_in_s,
+        ),
+        (
+            "autonomy",
+            "The longest outage that the empty spool could hold, at the rate of today.",
+            at_no_rate if seen.autonomy_s is None else seen.autonomy_s,
+        ),
+        ("autonomy_wanted", "The outage that database.autonomy_hours asks for.", seen.wanted_s),
+    ):
+        family = GaugeMetricFamily(f"tidegate_spool_{name}_seconds", help_text)
+        if seconds is not None:
+            family.add_metric((), seconds)
+        yield family
 
 
 def _flash(wear: Wear) -> Iterator[Metric]:

@@ -5,6 +5,7 @@ import pytest
 
 from gateway.health import Health, State
 from gateway.spool import SpoolStats
+from gateway.spool.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from gateway.watch import Watch, filter_state, spool_state
 from gateway.wear import WearMeter
@@ -34,6 +35,21 @@ WORKING = FilterHealth("quiet", "deadband 1.0", "working", 0, "", None)
 
 def test_the_spool_says_when_the_disk_refuses_and_when_a_file_was_damaged() -> None:
     assert spool_state(SOUND) == (State.UP, "storing")
+    too_small = Forecast(
+        used_bytes=1,
+        room_bytes=2,
+        limit="max_bytes",
+        readings_per_s=5.0,
+        over_s=600,
+        bytes_per_reading=4.0,
+        full_in_s=50,
+        autonomy_s=60,
+        wanted_s=61.0,
+    )
+    state, why = spool_state(replace(SOUND, forecast=too_small))
+    assert state is State.UP
+    assert "autonomy_hours" in why
+    assert spool_state(replace(SOUND, forecast=replace(too_small, wanted_s=60.0))) == (State.UP, "storing")
     state, why = spool_state(replace(SOUND, state="failing", error="disk full"))
     assert (state, "disk full" in why) == (State.DEGRADED, True)
     state, why = spool_state(replace(SOUND, quarantined=Path("/data/x.corrupt-1")))

@@ -195,6 +195,9 @@ async def test_a_session_looks_after_the_certificate(
 
 # ---- many items
 
+HEADERS = 24
+"""Bytes before the body of a message that is neither signed nor encrypted."""
+
 
 async def many(plc: SecuredPlc, number: int) -> dict[str, str]:
     """Adds variables with the long names that PLCs give them."""
@@ -221,6 +224,20 @@ async def test_telegraf_14568_creating_more_than_1000_items_over_an_encrypted_ch
     assert values == {101 + index: float(index) for index in range(2_500)}
     await until(lambda: plc.connections == 0)
     await plc.clear()
+
+
+async def test_what_is_measured_is_the_whole_request(plc: SecuredPlc, here: Site) -> None:
+    """A request that is too long by its header alone would make the server hang up."""
+    nodes = await many(plc, 20)
+    longest = 0
+    for _ in range(2):
+        async with Wire(plc, most=max(0, longest - 1)).open() as wire:
+            rig = Rig(wire.port, nodes, site=here)
+            async with rig.running():
+                await rig.seen()
+                assert rig.context.facts["items_monitored"] == 20
+            longest, before = max(size for kind, size in wire.chunks if kind == b"MSG") - HEADERS, longest
+    assert 0 < longest < before
 
 
 async def test_a_small_plc_is_sent_no_more_at_once_than_it_takes(here: Site) -> None:

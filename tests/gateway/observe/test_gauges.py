@@ -1,8 +1,10 @@
+import math
 from dataclasses import replace
 
 from gateway.health import State
 from gateway.observe.gauges import Seen, gauges
 from gateway.observe.readiness import readiness
+from gateway.spool.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from tests.gateway.observe.seeing import FAILING, STATS, WEAR
 
@@ -93,3 +95,27 @@ def test_filters_of_one_name_are_one_in_the_worst_state():
     found = values(replace(SEEN, filters=filters))
     assert found["tidegate_filter_state", "press", "deadband", "parked"] == 1
     assert found["tidegate_filter_state", "press", "deadband", "working"] == 0
+
+
+def test_the_forecast_is_told_once_it_is_known():
+    seen = Forecast(
+        used_bytes=1,
+        room_bytes=2,
+        limit="max_bytes",
+        readings_per_s=None,
+        over_s=10,
+        bytes_per_reading=4.0,
+        full_in_s=None,
+        autonomy_s=None,
+        wanted_s=3600.0,
+    )
+    names = [f"tidegate_spool_{name}_seconds" for name in ("full_in", "autonomy", "autonomy_wanted")]
+
+    def told(**changes):
+        found = values(replace(SEEN, spool=replace(STATS, forecast=replace(seen, **changes))))
+        return [found.get((name,)) for name in names]
+
+    assert told() == [None, None, 3600]
+    assert told(readings_per_s=10.0, full_in_s=50, autonomy_s=60) == [50, 60, 3600]
+    assert told(readings_per_s=0.0, wanted_s=None) == [math.inf, math.inf, None]
+    assert not any("full_in" in key[0] for key in values(SEEN))
