@@ -22,6 +22,7 @@ from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.gaps import Ledger
+from gateway.spool.hold import Passed
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "point_of",
     "read_dropped",
     "read_ledger",
+    "read_passed",
     "read_totals",
 ]
 
@@ -225,6 +227,15 @@ MIGRATIONS: Final = (
     ALTER TABLE totals ADD COLUMN gap_changes INTEGER NOT NULL DEFAULT 0;
     UPDATE totals SET last_gap = last_seq;
     """,
+    # What the broker took before it was written, and how far its numbers may have come.
+    """
+    CREATE TABLE passed (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        reserved INTEGER NOT NULL,
+        batches INTEGER NOT NULL,
+        readings INTEGER NOT NULL
+    );
+    """,
 )
 
 TOTALS: Final = """
@@ -394,6 +405,12 @@ async def read_totals(connection: aiosqlite.Connection) -> Totals:
     return Totals(*rows[0])
 
 
+async def read_passed(connection: aiosqlite.Connection) -> Passed:
+    """What was never written because the broker took it in time."""
+    rows = list(await connection.execute_fetchall("SELECT reserved, batches, readings FROM passed"))
+    return Passed(*rows[0]) if rows and all(isinstance(value, int) for value in rows[0]) else Passed()
+
+
 async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
     """Readings lost since the file was made, by cause."""
     rows = await connection.execute_fetchall("SELECT cause, readings FROM dropped")
@@ -528,4 +545,6 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
     if 0 <= totals.last_gap < LARGEST_SEQ:
         with suppress(sqlite3.Error):
             told["ledger"] = await read_ledger(connection)
+            reserved = (await read_passed(connection)).reserved
+            told["last_seq"] = max(totals.last_seq, reserved if reserved < LARGEST_SEQ else 0)
     return told
