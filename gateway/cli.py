@@ -11,14 +11,15 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
 from gateway.cli_module import module
 from gateway.cli_pki import pki
 from gateway.cli_probe import probe
-from gateway.cli_types import FiniteRange
+from gateway.cli_spool import spool
+from gateway.cli_types import PATH, Command, FiniteRange, config_option, say
 from gateway.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -27,11 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _MOST_PROBLEMS = 50
-
-# Without click's own look at the file: the reader says more about one that it cannot open.
-_PATH = click.Path(path_type=Path, readable=False)
-
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -84,17 +80,6 @@ def _end_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _print(text: str) -> None:
-    """Prints what the command is for.
-
-    Raises:
-        TidegateError: there is no standard output.
-    """
-    if sys.stdout is None:
-        raise TidegateError("standard output is closed: there is nowhere to print to")
-    click.echo(text)
-
-
 def _tell(text: str) -> None:
     click.echo(f"tidegate: {text}", err=True)
 
@@ -113,8 +98,8 @@ def _config(error: ConfigError) -> str:
     return "\n".join(lines)
 
 
-def _config_argument(command: _Command) -> _Command:
-    return click.argument("file", type=_PATH, envvar="TIDEGATE_CONFIG", metavar="FILE")(command)
+def _config_argument(command: Command) -> Command:
+    return click.argument("file", type=PATH, envvar="TIDEGATE_CONFIG", metavar="FILE")(command)
 
 
 @click.group(
@@ -151,19 +136,19 @@ def check(file: Path) -> None:
     from gateway.check import load
     from gateway.plan_text import plan_text
 
-    _print(plan_text(load(file)))
+    say(plan_text(load(file)))
 
 
 @cli.command()
 @click.argument("url", metavar="[URL]", required=False)
-@click.option("--config", type=_PATH, help="A configuration; with --device, in place of URL.")
+@click.option("--config", type=PATH, help="A configuration; with --device, in place of URL.")
 @click.option("--device", help="The device in it, with its log-in.")
 @click.option("--root", help="Node id or path to begin with. Default: /Objects, without the Server object.")
 @click.option("--include", multiple=True, help="Only variables whose path fits; * and ? are wildcards. Repeatable.")
 @click.option("--exclude", multiple=True, help="Leave out these paths and all that is below. Repeatable.")
 @click.option("--uri", is_flag=True, help="Write node ids with namespace URIs, which survive a changed index.")
 @click.option("--properties", is_flag=True, help="List properties of variables as well.")
-@click.option("--csv", "file", type=_PATH, help="Write a file of tags; - is standard output.")
+@click.option("--csv", "file", type=PATH, help="Write a file of tags; - is standard output.")
 def browse(
     url: str | None,
     config: Path | None,
@@ -192,19 +177,13 @@ def browse(
         raise click.UsageError("which server? Give either URL, or --config FILE and --device NAME")
     began_s = time.monotonic()
     wanted = browsing.Wanted(root, include, exclude, by_uri=uri, properties=properties)
-    number = browsing.browse(settings, wanted, file=file, say=_print, site=site)
+    number = browsing.browse(settings, wanted, file=file, say=say, site=site)
     click.echo(browsing.told(number, time.monotonic() - began_s, file), err=True)
 
 
 @cli.command()
-@click.option("--socket", type=_PATH, help="The gateway's control socket.")
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    help="The gateway's configuration, which tells the socket.",
-)
+@click.option("--socket", type=PATH, help="The gateway's control socket.")
+@config_option("the socket")
 @click.option("--json", "as_json", is_flag=True, help="Print what the gateway tells as JSON.")
 def status(socket: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Show what a running gateway is doing."""
@@ -214,18 +193,12 @@ def status(socket: Path | None, config: Path | None, *, as_json: bool) -> None:
     from gateway.status_text import status_text
 
     told = client.status(_socket_path(socket, config))
-    _print(json.dumps(told, indent=2) if as_json else status_text(told))
+    say(json.dumps(told, indent=2) if as_json else status_text(told))
 
 
 @cli.command()
-@click.option("--socket", type=_PATH, help="The gateway's control socket; quicker than --config.")
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    help="The gateway's configuration, which tells the socket.",
-)
+@click.option("--socket", type=PATH, help="The gateway's control socket; quicker than --config.")
+@config_option("the socket")
 @click.option("--alive", is_flag=True, help="Only ask whether it answers: for a probe that restarts what does not.")
 def health(socket: Path | None, config: Path | None, *, alive: bool) -> None:
     """Probe a running gateway. Exit status: 0 ready, 1 not.
@@ -257,7 +230,7 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
     show_default=True,
     help="Length of the story in seconds.",
 )
-@click.option("--module", "file", type=_PATH, help="A .wasm file that filters the machines' tags in it.")
+@click.option("--module", "file", type=PATH, help="A .wasm file that filters the machines' tags in it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
 def demo(*, seconds: float, file: Path | None, as_json: bool) -> int:
     """Show it at work: outage, crash, verdict."""
@@ -267,8 +240,8 @@ def demo(*, seconds: float, file: Path | None, as_json: bool) -> int:
 
 
 @cli.command()
-@click.argument("file", type=_PATH, envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
-@click.option("--socket", type=_PATH, help="The gateway's control socket. Default: what FILE says.")
+@click.argument("file", type=PATH, envvar="TIDEGATE_CONFIG", metavar="[FILE]", required=False)
+@click.option("--socket", type=PATH, help="The gateway's control socket. Default: what FILE says.")
 @click.option("--lang", type=click.Choice(["en", "zh"]), help="Language of the screens. Default: the environment's.")
 def tui(file: Path | None, socket: Path | None, lang: str | None) -> int:
     """Commission on site: devices, tags and broker, on this terminal."""
@@ -309,8 +282,8 @@ def policy() -> None:
 
 
 @policy.command("eval")
-@click.argument("file", type=_PATH, metavar="[FILE]", required=False)
-@click.option("--config", type=_PATH, help="A configuration: its policy, devices and gateway id.")
+@click.argument("file", type=PATH, metavar="[FILE]", required=False)
+@click.option("--config", type=PATH, help="A configuration: its policy, devices and gateway id.")
 @click.option(
     "--action", type=click.Choice(["collect", "write", "configure"]), required=True, help="What somebody wants to do."
 )
@@ -366,14 +339,7 @@ def policy_eval(
 
 
 @cli.command()
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    required=True,
-    help="The gateway's configuration, which tells the database.",
-)
+@config_option("the database", required=True)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most entries.")
 @click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
 def audit(config: Path, limit: int, *, as_json: bool) -> None:
@@ -383,7 +349,7 @@ def audit(config: Path, limit: int, *, as_json: bool) -> None:
     from gateway.spool.audit import read_audit
 
     entries = read_audit(Path(load(config).database.path), limit=limit)
-    _print(audit_json(entries) if as_json else audit_text(entries))
+    say(audit_json(entries) if as_json else audit_text(entries))
 
 
 cli.add_command(module)
@@ -398,10 +364,11 @@ def schema() -> None:
     from gateway.check import MODELS
     from gateway.config.schema import schema as schema_of
 
-    _print(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
+    say(json.dumps(schema_of(MODELS), indent=2, ensure_ascii=False))
 
 
 cli.add_command(probe)
+cli.add_command(spool)
 
 
 if __name__ == "__main__":

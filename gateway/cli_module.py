@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
+from gateway.cli_types import PATH, say
 from gateway.errors import ModuleError, TidegateError
 
 __all__ = ["module"]
-
-_PATH = click.Path(path_type=Path, readable=False)
 
 
 @click.group()
@@ -45,11 +44,11 @@ def module_inspect(file: str, *, as_json: bool) -> None:
     if is_built_in(file) and (problem := pin_problem(file, None, wasm)):
         raise ModuleError(f"module {path}: {problem}")
     told = inspect_json(file, wasm, manifest)
-    click.echo(json.dumps(told, indent=2) if as_json else inspect_text(file, wasm, manifest))
+    say(json.dumps(told, indent=2) if as_json else inspect_text(file, wasm, manifest))
 
 
 @module.command("new")
-@click.argument("folder", type=_PATH, metavar="NAME")
+@click.argument("folder", type=PATH, metavar="NAME")
 def module_new(folder: Path) -> None:
     """Make the folder of a new module in C: a source that works, its manifest, a README and a golden test."""
     from gateway.workshop.scaffold import scaffold
@@ -59,7 +58,7 @@ def module_new(folder: Path) -> None:
 
 
 @module.command("build")
-@click.argument("folder", type=_PATH)
+@click.argument("folder", type=PATH)
 def module_build(folder: Path) -> None:
     """Compile the module in a FOLDER to FOLDER/NAME.wasm, and show the lines that put it to work."""
     from gateway.wasm.manifest import parse_manifest
@@ -72,7 +71,7 @@ def module_build(folder: Path) -> None:
 
 
 @module.command("test")
-@click.argument("folder", type=_PATH)
+@click.argument("folder", type=PATH)
 @click.option("--update", is_flag=True, help="Write what it answers as what is expected. Look at it.")
 def module_test(folder: Path, *, update: bool) -> int:
     """Build the module in a FOLDER and run its golden tests: FOLDER/golden/CASE.in.csv must give CASE.out.csv.
@@ -117,7 +116,7 @@ def module_bench(modules: tuple[str, ...], readings: int, rounds: int) -> None:
     """
     from gateway.workshop.bench import bench, bench_text
 
-    click.echo(bench_text(bench(modules, readings=readings, rounds=rounds)))
+    say(bench_text(bench(modules, readings=readings, rounds=rounds)))
 
 
 def _build(folder: Path) -> Path:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli_types import PATH, Command, config_option, say
 from gateway.errors import TidegateError
 
 if TYPE_CHECKING:
@@ -16,20 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["pki"]
 
-_PATH = click.Path(path_type=Path, readable=False)
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
-
-def _where(command: _Command) -> _Command:
-    command = click.option("--pki", "folder", type=_PATH, help="The folder of certificates.")(command)
-    return click.option(
-        "--config",
-        type=_PATH,
-        envvar="TIDEGATE_CONFIG",
-        show_envvar=True,
-        help="The gateway's configuration, which tells the folder.",
-    )(command)
+def _where(command: Command) -> Command:
+    command = click.option("--pki", "folder", type=PATH, help="The folder of certificates.")(command)
+    return config_option("the folder")(command)
 
 
 def _open(folder: Path | None, config: Path | None) -> Pki:
@@ -66,7 +56,7 @@ def pki_list(folder: Path | None, config: Path | None, *, as_json: bool) -> None
     found = _open(folder, config)
     from adapters.opcua.pki.texts import list_json, list_text
 
-    click.echo(list_json(found) if as_json else list_text(found, now=datetime.now(UTC)))
+    say(list_json(found) if as_json else list_text(found, now=datetime.now(UTC)))
 
 
 @pki.command("show")
@@ -77,7 +67,7 @@ def pki_show(certificate: str, folder: Path | None, config: Path | None) -> None
     found = _open(folder, config)
     from adapters.opcua.pki.texts import meant, show_text
 
-    click.echo(show_text(meant(found, certificate), now=datetime.now(UTC)))
+    say(show_text(meant(found, certificate), now=datetime.now(UTC)))
 
 
 @pki.command("trust")
@@ -92,18 +82,18 @@ def pki_trust(certificate: str, folder: Path | None, config: Path | None, *, iss
     found = _open(folder, config)
     from adapters.opcua.pki.decide import trust
 
-    click.echo(trust(found, certificate, place="issuers" if issuer else "trusted", now=datetime.now(UTC)))
+    say(trust(found, certificate, place="issuers" if issuer else "trusted", now=datetime.now(UTC)))
 
 
 @pki.command("reject")
 @click.argument("certificate")
 @_where
 def pki_reject(certificate: str, folder: Path | None, config: Path | None) -> None:
-    """Trust a server no longer, from the next connection attempt on.
+    """Trust a server no longer. A connection that is open ends within seconds.
 
     CERTIFICATE is the first digits of the thumbprint of one that is trusted.
     """
     found = _open(folder, config)
     from adapters.opcua.pki.decide import reject
 
-    click.echo(reject(found, certificate))
+    say(reject(found, certificate))

@@ -7,11 +7,9 @@ from typing import Any
 
 import click
 
-from gateway.cli_types import FiniteRange
+from gateway.cli_types import PATH, FiniteRange, say
 
 __all__ = ["probe"]
-
-_PATH = click.Path(path_type=Path, readable=False)
 
 
 @click.group()
@@ -23,11 +21,11 @@ def probe() -> None:
 @click.argument("host", required=False)
 @click.option("--port", type=click.IntRange(1, 65_535), help="TCP port.  [default: 502]")
 @click.option("--rtu-over-tcp", is_flag=True, help="HOST is a serial device server that passes frames of RTU through.")
-@click.option("--serial", type=_PATH, help="Instead of HOST: a serial port, such as /dev/ttyUSB0.")
-@click.option("--baudrate", type=int, default=19_200, show_default=True, help="With --serial.")
-@click.option("--parity", type=click.Choice(["even", "odd", "none"]), default="even", show_default=True)
-@click.option("--stop-bits", type=click.Choice(["1", "2"]), default="1", show_default=True)
-@click.option("--config", type=_PATH, help="Instead of HOST: a configuration that has the device; with --device.")
+@click.option("--serial", type=PATH, help="Instead of HOST: a serial port, such as /dev/ttyUSB0.")
+@click.option("--baudrate", type=int, help="With --serial.  [default: 19200]")
+@click.option("--parity", type=click.Choice(["even", "odd", "none"]), help="With --serial.  [default: even]")
+@click.option("--stop-bits", type=click.Choice(["1", "2"]), help="With --serial.  [default: 1]")
+@click.option("--config", type=PATH, help="Instead of HOST: a configuration that has the device; with --device.")
 @click.option("--device", help="The device's name in the configuration.")
 @click.option("--unit", "unit_id", type=click.IntRange(0, 255), help="Unit id.  [default: 1, or the device's]")
 @click.option("--address", required=True, help="40001, or counted from 0: 0 or 0x0.")
@@ -35,7 +33,7 @@ def probe() -> None:
 @click.option("--count", type=click.IntRange(1, 16), default=2, show_default=True, help="How many registers.")
 @click.option("--times", type=click.IntRange(1, 100), default=5, show_default=True, help="How often to read them.")
 @click.option("--every", type=FiniteRange(min=0, max=60), default=0.3, show_default=True, help="Seconds in between.")
-@click.option("--timeout", type=FiniteRange(min=0.01, max=60), default=1.0, show_default=True, help="In seconds.")
+@click.option("--timeout", type=FiniteRange(min=0.01, max=60), help="In seconds.  [default: 1, or the device's]")
 @click.option("--min", "low", type=FiniteRange(), help="The value cannot be less.")
 @click.option("--max", "high", type=FiniteRange(), help="The value cannot be more.")
 @click.option("--all", "whole", is_flag=True, help="Show what is not plausible, too.")
@@ -68,4 +66,4 @@ def probe_modbus(
     except OptionError as error:
         raise click.UsageError(str(error)) from None
     found = asyncio.run(read(**wanted))
-    click.echo(json.dumps(probe_json(found), indent=2) if as_json else probe_text(found, whole=whole))
+    say(json.dumps(probe_json(found), indent=2) if as_json else probe_text(found, whole=whole))

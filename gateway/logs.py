@@ -45,7 +45,6 @@ MOST_KEYS: Final = 1_000
 _QUIET = {
     # asyncua writes a line for each reconnect and each odd node; what matters reaches us as an exception.
     "asyncua": logging.CRITICAL,
-    "pymodbus": logging.CRITICAL,
     "aiosqlite": logging.WARNING,
     # paho logs each failed attempt; we raise it, and supervise tells it once.
     "mqtt": logging.CRITICAL,

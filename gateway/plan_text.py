@@ -8,7 +8,7 @@ from typing import Final
 
 from adapters.registry import protocol
 from gateway.check import chain_of
-from gateway.config.models import Config, DeviceSettings, FilterSettings, UplinkSettings
+from gateway.config.models import Config, DatabaseSettings, DeviceSettings, FilterSettings, UplinkSettings
 from gateway.config.words import hide_credentials, many
 from gateway.wasm.plan import Step
 
@@ -17,6 +17,9 @@ __all__ = ["WIDTH", "plan_text"]
 WIDTH: Final = 100
 _LABEL: Final = 10
 _MOST_TAGS: Final = 8
+_USUAL_READING_BYTES: Final = 4
+"""What a reading of a plant takes in the spool during an outage, or a little less."""
+
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
@@ -60,11 +63,23 @@ def _spool(config: Config) -> list[str]:
         if offline.enabled
         else "while the broker is away readings are dropped and counted"
     )
+    bears = [] if database.endurance_tbw is None else [f"its flash bears {database.endurance_tbw:g} TB written"]
     return [
         str(database.path),
+        *bears,
         f"at most {_size(database.max_bytes)}; when it is full, {lost[database.when_full]} and counted",
         kept,
+        *_autonomy(database),
     ]
+
+
+def _autonomy(database: DatabaseSettings) -> list[str]:
+    hours = database.autonomy_hours
+    if hours is None:
+        return []
+    per_s = database.max_bytes / (hours * 3600 * _USUAL_READING_BYTES)
+    at = f"at {_USUAL_READING_BYTES} bytes a reading up to {per_s:,.0f} readings a second"
+    return [f"an outage of {hours:g} h is to be bridged: {at}; `tidegate status` tells what is measured"]
 
 
 def _uplink(config: Config) -> list[str]:

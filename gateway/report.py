@@ -13,8 +13,10 @@ import msgspec
 from gateway import __version__
 from gateway.health import Health, device_component
 from gateway.metrics import Metrics
-from gateway.spool import Spool
+from gateway.spool import Spool, SpoolStats
+from gateway.spool.forecast import forecast_text
 from gateway.wasm.chain import Chain
+from gateway.wear import Wear
 
 __all__ = ["report"]
 
@@ -30,6 +32,7 @@ def report(
     uplink: Mapping[str, Any],
     chains: Mapping[str, Chain],
     facts: Mapping[str, Mapping[str, Any]],
+    wear: Wear,
 ) -> dict[str, Any]:
     """The status page.
 
@@ -43,6 +46,7 @@ def report(
         uplink: what the uplink tells of itself.
         chains: filters by device.
         facts: what each adapter says of its device; a function is asked now.
+        wear: what was written to the flash.
     """
     counters = metrics.snapshot()
     received = counters.get("tidegate_readings_received_total", {})
@@ -67,7 +71,15 @@ def report(
             for name, chain in chains.items()
             if len(chain)
         },
-        "spool": msgspec.to_builtins(spool.stats, enc_hook=str),
+        "spool": _spool(spool.stats, connected=uplink.get("state") == "connected"),
+        "flash": msgspec.to_builtins(wear),
         "uplink": uplink,
         "counters": counters,
     }
+
+
+def _spool(stats: SpoolStats, *, connected: bool) -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.to_builtins(stats, enc_hook=str)
+    if stats.forecast is not None:
+        told["forecast"] = {"text": forecast_text(stats.forecast, connected=connected), **told["forecast"]}
+    return told

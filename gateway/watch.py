@@ -1,6 +1,7 @@
 """Shows as states what the spool and the filters know of themselves: neither is a task that fails under supervision.
 
-Once a second is enough for people; whatever is lost or held back meanwhile is counted where it happens.
+Once a second is enough for people; whatever is lost or held back meanwhile is counted where it happens. The wear of the
+flash is measured at the same pace.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from gateway.health import Health, State
 from gateway.spool import SpoolStats
 from gateway.wasm.chain import Chain
 from gateway.wasm.stage import FilterHealth
+from gateway.wear import WearMeter
 
 __all__ = ["Watch", "filter_state", "spool_state"]
 
@@ -28,6 +30,11 @@ def spool_state(stats: SpoolStats) -> tuple[State, str]:
             f"the database was damaged and is kept as {stats.quarantined}; a new one has taken its place. "
             "What the damaged one held is not sent; restart the gateway to clear this message"
         )
+    if stats.notice:
+        return State.UP, f"storing; {stats.notice}"
+    if stats.forecast is not None and stats.forecast.too_short:
+        # A wish that is not met harms nothing today; there is an alert for it.
+        return State.UP, "storing; but database.autonomy_hours cannot be held at the rate of today: see its forecast"
     return State.UP, "storing"
 
 
@@ -45,6 +52,7 @@ class Watch:
         health: where the states are set.
         spool: the spool's statistics as of now.
         chains: the filters of each device that is read.
+        wear: what the flash bears.
         now_ns: UTC nanoseconds since 1970.
     """
 
@@ -54,11 +62,13 @@ class Watch:
         health: Health,
         spool: Callable[[], SpoolStats],
         chains: Callable[[], Mapping[str, Chain]],
+        wear: WearMeter,
         now_ns: Callable[[], int],
     ) -> None:
         self._health = health
         self._spool = spool
         self._chains = chains
+        self._wear = wear
         self._now_ns = now_ns
         self._filters: set[str] = set()
 
@@ -70,6 +80,7 @@ class Watch:
 
     def look(self) -> None:
         """Sets the states as of now; forgets filters that are gone."""
+        self._wear.look()
         self._health.set("spool", *spool_state(self._spool()))
         seen = set()
         for device, chain in self._chains().items():

@@ -25,11 +25,8 @@ case $(uname -m) in
     *) echo "make image: there is no build for $(uname -m); it knows x86_64 and aarch64" >&2; exit 1 ;;
 esac
 
-VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-SOURCE_DATE_EPOCH=$(git log -1 --format=%ct)
-REVISION=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain)" ] || REVISION=$REVISION-changed
-export SOURCE_DATE_EPOCH
+. image/commit.sh
+export SOURCE_DATE_EPOCH="$CREATED_S"
 
 say() { echo "image: $*" >&2; }
 
@@ -45,11 +42,11 @@ say "the archive"
 rm -f "$OUT"/layer.tar "$OUT"/layer.tar.zst
 # Nobody but /data's owner needs to own anything: the root is read-only for whoever runs it.
 tar --create --file="$OUT/layer.tar" --directory="$ROOT" --sort=name --format=gnu --numeric-owner \
-    --owner=0 --group=0 --mtime="@$SOURCE_DATE_EPOCH" --exclude=./data .
+    --owner=0 --group=0 --mtime="@$CREATED_S" --exclude=./data .
 tar --append --file="$OUT/layer.tar" --directory="$ROOT" --format=gnu --numeric-owner \
-    --owner=65532 --group=65532 --mtime="@$SOURCE_DATE_EPOCH" ./data
+    --owner=65532 --group=65532 --mtime="@$CREATED_S" ./data
 zstd --quiet --force "-$LEVEL" --threads=0 "$OUT/layer.tar" -o "$OUT/layer.tar.zst"
 "$PYTHON" image/archive.py --image gateway --layer "$OUT/layer.tar" --packed "$OUT/layer.tar.zst" --out "$OUT/tidegate.oci.tar" \
-    --architecture "$ARCH" --version "$VERSION" --revision "$REVISION" --created-s "$SOURCE_DATE_EPOCH"
+    --architecture "$ARCH" --version "$VERSION" --revision "$REVISION" --created-s "$CREATED_S"
 rm -f "$OUT/layer.tar" "$OUT/layer.tar.zst"
 say "$OUT/tidegate.oci.tar, $(du -k "$OUT/tidegate.oci.tar" | cut -f1) kB; unpacked $(du -sk "$ROOT" | cut -f1) kB"

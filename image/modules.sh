@@ -15,10 +15,7 @@ OUT=build/image
 for program in zstd tar git sha256sum "$PYTHON"; do
     command -v "$program" >/dev/null 2>&1 || { echo "make modules-image needs $program" >&2; exit 1; }
 done
-VERSION=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-CREATED_S=$(git log -1 --format=%ct)
-REVISION=$(git rev-parse HEAD)
-[ -z "$(git status --porcelain)" ] || REVISION=$REVISION-changed
+. image/commit.sh
 
 mkdir -p "$OUT"
 work=$(mktemp -d)

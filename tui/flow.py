@@ -45,6 +45,7 @@ class Filter(NamedTuple):
 class Flow(NamedTuple):
     """The flow as it runs. Rates are None where they are not known yet.
 
+    `full_in_s` is how long the spool's room lasts; None too where nothing comes in.
     `latency_s` is the mean of the messages acknowledged since the page before, None where there were none.
     """
 
@@ -61,6 +62,7 @@ class Flow(NamedTuple):
     backlog_bytes: int
     oldest_s: float | None
     file_bytes: int
+    full_in_s: float | None
     dropped: int
     set_aside: int
     broker_state: str
@@ -113,6 +115,7 @@ def flow(page: Mapping[str, Any], before: Mapping[str, Any] | None = None) -> Fl
         backlog_bytes=int(spool.get("backlog_bytes", 0)),
         oldest_s=None if oldest_ns is None else max(0.0, now_s - oldest_ns / _NS_PER_S),
         file_bytes=int(spool.get("file_bytes", 0)),
+        full_in_s=_map(spool, "forecast").get("full_in_s"),
         dropped=sum(int(lost) for lost in _map(spool, "dropped").values()),
         set_aside=int(spool.get("set_aside_readings", 0)),
         broker_state=str(uplink.get("state", "")),

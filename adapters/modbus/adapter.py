@@ -94,12 +94,7 @@ class ModbusAdapter:
         self._bad, self._known_bad = self._known_bad, {}
         line = Line(self._settings)
         sweep = self._running = self._sweep(line)
-        clock = asyncio.get_running_loop().time
-        self._context.facts.update(
-            connection=str(endpoint_of(self._settings)),
-            classes=lambda: self._scans.told(_asked(sweep)),
-            tag_age_s=lambda: self._ages.told(clock()),
-        )
+        self._show(sweep)
         try:
             await self._poll(sweep, emit)
         finally:
@@ -201,7 +196,6 @@ class ModbusAdapter:
             lost = texts.no_answer(self._settings, unit_ids, causes=sweep.causes.values())
         if ended or lost:
             self._scans.note(cycle.interval_s, took_s=asyncio.get_running_loop().time() - cycle.began_s)
-            self._tell(sweep)
         return _Step(lost, in_vain, ended)
 
     def _sweep(self, line: Line) -> Sweep:
@@ -232,20 +226,21 @@ class ModbusAdapter:
             self._live = live
             self._context.live(live)
 
-    def _tell(self, sweep: Sweep) -> None:
-        asked, bad = _asked(sweep), self._bad
-        cycle_ms, mean_ms = self._scans.times_ms()
+    def _show(self, sweep: Sweep) -> None:
+        """What status shows; each is looked up when somebody asks."""
+        bad, clock = self._bad, asyncio.get_running_loop().time
         self._context.facts.update(
-            requests=len(asked),
-            registers=sum(request.count for request in asked if not request.table.is_bits),
-            bits=sum(request.count for request in asked if request.table.is_bits),
-            dropped_answers=sweep.line.dropped,
-            most_registers=_most_registers(self._settings, sweep),
-            cycle_ms=cycle_ms,
-            mean_cycle_ms=mean_ms,
-            silent_units=[unit.unit_id for unit in sweep.units if unit.silent][: texts.MOST_LISTED],
-            bad_tags=len(bad),
-            bad_tag_names=[self._items[index].name for index in sorted(bad)[: texts.MOST_LISTED]],
+            connection=str(endpoint_of(self._settings)),
+            requests=lambda: len(_asked(sweep)),
+            registers=lambda: sum(request.count for request in _asked(sweep) if not request.table.is_bits),
+            bits=lambda: sum(request.count for request in _asked(sweep) if request.table.is_bits),
+            dropped_answers=lambda: sweep.line.dropped,
+            most_registers=lambda: _most_registers(self._settings, sweep),
+            silent_units=lambda: [unit.unit_id for unit in sweep.units if unit.silent][: texts.MOST_LISTED],
+            bad_tags=lambda: len(bad),
+            bad_tag_names=lambda: [self._items[index].name for index in sorted(bad)[: texts.MOST_LISTED]],
+            classes=lambda: self._scans.told(_asked(sweep)),
+            tag_age_s=lambda: self._ages.told(clock()),
         )
 
 

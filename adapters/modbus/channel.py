@@ -7,14 +7,14 @@ looks; more than `MOST_BYTES` that nobody asked for ends it, so that a babbling 
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Callable
 from typing import Final, cast
 
 from adapters.modbus import texts
 from adapters.modbus.endpoint import Endpoint
 from adapters.modbus.errors import Silent, Unreachable
-from adapters.modbus.settings import TlsClientSettings
+from gateway.config.certificates import tls_context
+from gateway.errors import TidegateError
 
 __all__ = ["Channel", "StreamChannel", "open_channel"]
 
@@ -127,15 +127,19 @@ async def open_channel(endpoint: Endpoint, *, timeout_s: float, opening: Callabl
         return line
     channel = StreamChannel()
     opening(channel)
-    context = None if endpoint.tls is None else _tls_context(endpoint.tls)
-    name = None if endpoint.tls is None else endpoint.tls.server_name or endpoint.host
+    context = name = None
     try:
         async with asyncio.timeout(timeout_s):
+            if endpoint.tls is not None:
+                context = await asyncio.to_thread(tls_context, endpoint.tls, "tls")
+                name = endpoint.tls.server_name or endpoint.host
             await asyncio.get_running_loop().create_connection(
                 lambda: channel, endpoint.host, endpoint.port, ssl=context, server_hostname=name
             )
     except TimeoutError:
         reason = f"no answer within {timeout_s:g} s"
+    except TidegateError as error:
+        reason = str(error)
     except OSError as error:
         reason = texts.reason_of(error, host=endpoint.host)
     except ValueError as error:  # a host that cannot even be asked for, such as one with a label too long
@@ -149,24 +153,6 @@ async def open_channel(endpoint: Endpoint, *, timeout_s: float, opening: Callabl
         reason = "it closed the connection at once"
     channel.close()
     raise Unreachable(reason)
-
-
-def _tls_context(tls: TlsClientSettings) -> ssl.SSLContext:
-    """Reads the certificates anew, so that a renewed one is used from the next connection on.
-
-    Raises:
-        Unreachable: a file is not what it should be.
-    """
-    try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if not tls.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if tls.cert_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file, password="")
-    except OSError as error:
-        raise Unreachable(f"a file of its tls section cannot be used: {error.strerror or error}") from None
-    return context
 
 
 def _broken() -> Silent:

@@ -5,8 +5,8 @@ scaling. For each poll a lane picks all its registers with one prepared `itemget
 them as a column of numbers, and writes that column, strided, over a template of records in which point, kind, status
 and flags already stand. There is no Python-level loop over tags, except for bools, strings, BCD and scaled tags.
 
-A number that is NaN or infinite is no measurement: its reading is bad (`errors.NOT_FINITE`) and carries no value. So is
-one of BCD with a digit beyond 9 (`errors.NOT_BCD`).
+A number that is NaN or infinite is no measurement: its reading is bad and carries no value. A lane whose column may
+hold such says what they mean: `errors.NOT_FINITE`, or for BCD, where NaN stands for a digit beyond 9, `errors.NOT_BCD`.
 A string ends at its first NUL; blanks at its end are padding; bytes that are not UTF-8 become U+FFFD.
 """
 
@@ -14,20 +14,22 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from adapters.modbus.errors import NOT_BCD, NOT_FINITE
+from adapters.modbus.errors import NOT_BCD, NOT_FINITE, Fault
 from adapters.modbus.items import Item
 from adapters.modbus.planner import Request
+from adapters.modbus.settings import TypeName
 from gateway.batch import GOOD, NO_VALUE, RECORD, RECORD_BYTES, Flag, Kind
 
-__all__ = ["Decoded", "Decoder", "bad_record"]
+__all__ = ["FORMATS", "Decoded", "Decoder", "bad_record"]
 
-_FORMATS: Final = {
+FORMATS: Final[dict[TypeName, str]] = {
     "int16": "h",
     "uint16": "H",
     "int32": "i",
@@ -39,6 +41,7 @@ _FORMATS: Final = {
     "bcd16": "H",
     "bcd32": "I",
 }
+"""How `struct` and `array` name a number of each type."""
 _BCD: Final = ("bcd16", "bcd32")
 _COLUMN: Final = {Kind.BOOL: "Q", Kind.U64: "Q", Kind.I64: "q", Kind.F64: "d", Kind.STR: "Q"}
 _SPAN_SHIFT: Final = 32
@@ -46,11 +49,10 @@ _WHOLE_REGISTER: Final = 0xFFFF
 
 
 class Decoded(NamedTuple):
-    """Records of one answer, and how many of them are bad because what came is no number."""
+    """Records of one answer, and how many of them are bad because what came is no number, by what that means."""
 
     records: bytearray
-    not_finite: int
-    not_bcd: int = 0
+    bad: Mapping[Fault, int]
 
 
 _Column = Callable[[Sequence[int], bytearray], "array[Any]"]
@@ -63,8 +65,7 @@ class _Lane:
     format: str
     values: slice
     first: int
-    finite: bool
-    bcd: bool
+    fault: Fault | None
     column: _Column
 
 
@@ -102,28 +103,22 @@ class Decoder:
         records = bytearray(self._template)
         view = memoryview(records)
         view.cast("q")[0::3] = array("q", (ts_ns,)) * self._count
-        not_finite = not_bcd = 0
+        bad: Counter[Fault] = Counter()
         for lane in self._lanes:
             column = lane.column(words, heap)
-            if lane.bcd:
-                not_bcd += self._take_bcd(lane, column, records)
-                continue
-            if not lane.finite and not math.isfinite(sum(column)):
-                not_finite += _blank_out(column, view.cast("H"), lane.first)
+            odd: list[int] = []
+            if lane.fault is not None and not math.isfinite(sum(column)):
+                odd = [i for i, value in enumerate(column) if not math.isfinite(value)]
+            if column.typecode != lane.format:  # BCD that is not scaled: whole numbers, and NaN
+                column = array(lane.format, [int(value) if math.isfinite(value) else 0 for value in column])
             view.cast(lane.format)[lane.values] = column  # type: ignore[call-overload]
-        return Decoded(records, not_finite, not_bcd)
-
-    def _take_bcd(self, lane: _Lane, column: array[Any], records: bytearray) -> int:
-        """Writes a column in which NaN stands where a digit is none; says how many those are."""
-        odd = [i for i, value in enumerate(column) if value != value]
-        if lane.format == "Q":
-            column = array("Q", [0 if value != value else int(value) for value in column])
-        memoryview(records).cast(lane.format)[lane.values] = column  # type: ignore[call-overload]
-        for i in odd:
-            ts_ns, _, point, *_ = RECORD.unpack_from(records, (lane.first + i) * RECORD_BYTES)
-            bad = bad_record(point, NOT_BCD.status, ts_ns)
-            records[(lane.first + i) * RECORD_BYTES : (lane.first + i + 1) * RECORD_BYTES] = bad
-        return len(odd)
+            for i in odd:
+                at = (lane.first + i) * RECORD_BYTES
+                point = RECORD.unpack_from(records, at)[2]
+                assert lane.fault is not None
+                records[at : at + RECORD_BYTES] = bad_record(point, lane.fault.status, ts_ns)
+                bad[lane.fault] += 1
+        return Decoded(records, bad)
 
 
 def bad_record(point: int, status: int, ts_ns: int) -> bytes:
@@ -147,18 +142,12 @@ def _prepare(items: list[Item], start: int, first: int) -> _Lane:
             column = _digits(column)
         if items[0].affine:
             column = _scaled(column, items)
-    return _Lane(
-        format=_COLUMN[kind],
-        values=slice(1 + 3 * first, 1 + 3 * (first + len(items)), 3),
-        first=first,
-        finite=kind is not Kind.F64,
-        bcd=items[0].type in _BCD,
-        column=column,
-    )
+    fault = NOT_BCD if items[0].type in _BCD else NOT_FINITE if kind is Kind.F64 else None
+    return _Lane(_COLUMN[kind], slice(1 + 3 * first, 1 + 3 * (first + len(items)), 3), first, fault, column)
 
 
 def _numbers(items: list[Item], start: int) -> _Column:
-    wire_format = _FORMATS[items[0].type]
+    wire_format = FORMATS[items[0].type]
     plain = items[0].affine is None and items[0].type not in _BCD
     wide_format = _COLUMN[items[0].kind] if plain else wire_format
     swap = items[0].bytes_swapped
@@ -240,14 +229,3 @@ def _picker(offsets: list[int]) -> Callable[[Sequence[int]], Sequence[int]]:
     if offsets == list(range(offsets[0], offsets[0] + len(offsets))):
         return itemgetter(slice(offsets[0], offsets[0] + len(offsets)))
     return itemgetter(*offsets)
-
-
-def _blank_out(column: array[Any], statuses: memoryview, first: int) -> int:
-    """Makes a column's records bad where the float is no number; says how many."""
-    odd = 0
-    for i, value in enumerate(column):
-        if not math.isfinite(value):
-            column[i] = NO_VALUE
-            statuses[(first + i) * (RECORD_BYTES // 2) + 10] = NOT_FINITE.status
-            odd += 1
-    return odd

@@ -17,37 +17,30 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
+from adapters.modbus.decode import FORMATS
+from adapters.modbus.items import BYTES_SWAPPED, REGISTERS, WORDS_SWAPPED
 from adapters.modbus.settings import ByteOrder, TypeName
 
 __all__ = ["Candidate", "Number", "rank"]
 
 Number: TypeAlias = "int | float | str | None"
 
-_ORDERS: Final[dict[int, tuple[ByteOrder, ...]]] = {
-    1: ("AB", "BA"),
-    2: ("ABCD", "CDAB", "BADC", "DCBA"),
-    4: ("ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"),
-}
-_FORMATS: Final[dict[TypeName, tuple[int, str]]] = {
-    "uint16": (1, ">H"),
-    "int16": (1, ">h"),
-    "float32": (2, ">f"),
-    "uint32": (2, ">I"),
-    "int32": (2, ">i"),
-    "float64": (4, ">d"),
-    "uint64": (4, ">Q"),
-    "int64": (4, ">q"),
-}
-_BCD: Final[dict[TypeName, int]] = {"bcd16": 1, "bcd32": 2}
+_ORDERS: Final[tuple[ByteOrder, ...]] = get_args(ByteOrder)
+_NUMBERS: Final[tuple[TypeName, ...]] = (
+    *("uint16", "int16", "float32", "uint32", "int32", "float64", "uint64", "int64"),
+    *("bcd16", "bcd32"),
+)
+"""The usual ones first."""
 _SCALES: Final = (1.0, 0.1, 0.01, 0.001)
 _SCALED: Final = (1.0, 0.7, 0.6, 0.5)
 _OUT_OF_RANGE: Final = 0.02
 _NOT_ALL: Final = 0.7
+_TEXT_ORDERS: Final[tuple[ByteOrder, ...]] = ("ABCD", "BADC")
 _LEAST_TEXT: Final = 4
 """Characters; two letters side by side are more often a number."""
 _USUAL: Final = (1e-3, 1e6)
@@ -98,41 +91,36 @@ def rank(reads: Sequence[Sequence[int]], *, low: float | None = None, high: floa
 
 
 def _width(type_: TypeName, count: int) -> int:
-    if type_ == "string":
-        return count
-    return _BCD.get(type_) or _FORMATS[type_][0]
+    return REGISTERS.get(type_, count)
 
 
 def _ways(reads: Sequence[Sequence[int]], count: int) -> Iterator[tuple[TypeName, ByteOrder, int, tuple[Number, ...]]]:
-    for type_, (width, form) in _FORMATS.items():
-        yield from _laid_out(reads, count, type_, width, lambda raw, form=form: struct.unpack(form, raw)[0])  # type: ignore[misc]
-    for type_, width in _BCD.items():
-        yield from _laid_out(reads, count, type_, width, _decimal)
+    for type_ in _NUMBERS:
+        width = REGISTERS[type_]
+        for order in _ORDERS:
+            if len(order) != 2 * width:
+                continue
+            for offset in range(0, count - width + 1, width):
+                values = tuple(_number(type_, _bytes(words[offset : offset + width], order)) for words in reads)
+                yield type_, order, offset, values
     if 2 * count >= _LEAST_TEXT:
-        for order in _ORDERS[2][::2]:
+        for order in _TEXT_ORDERS:
             texts = tuple(_text(_bytes(words, order)) for words in reads)
             yield "string", order, 0, texts
 
 
-def _laid_out(
-    reads: Sequence[Sequence[int]], count: int, type_: TypeName, width: int, read: Callable[[bytes], Number]
-) -> Iterator[tuple[TypeName, ByteOrder, int, tuple[Number, ...]]]:
-    for order in _ORDERS[width]:
-        for offset in range(0, count - width + 1, width):
-            values = tuple(read(_bytes(words[offset : offset + width], order)) for words in reads)
-            yield type_, order, offset, values
-
-
 def _bytes(words: Sequence[int], order: ByteOrder) -> bytes:
     """The value's bytes, the most significant first, of registers that hold them in this order."""
-    little = order in ("BA", "BADC", "DCBA", "BADCFEHG", "HGFEDCBA")
-    swapped = order in ("CDAB", "DCBA", "GHEFCDAB", "HGFEDCBA")
-    return b"".join(word.to_bytes(2, "little" if little else "big") for word in (reversed(words) if swapped else words))
+    end: Literal["little", "big"] = "little" if order in BYTES_SWAPPED else "big"
+    return b"".join(word.to_bytes(2, end) for word in (reversed(words) if order in WORDS_SWAPPED else words))
 
 
-def _decimal(raw: bytes) -> int | None:
-    digits = raw.hex()
-    return int(digits) if digits.isdecimal() else None
+def _number(type_: TypeName, raw: bytes) -> Number:
+    if type_.startswith("bcd"):
+        digits = raw.hex()
+        return int(digits) if digits.isdecimal() else None
+    number: Number = struct.unpack(f">{FORMATS[type_]}", raw)[0]
+    return number
 
 
 def _text(raw: bytes) -> str | None:
@@ -147,7 +135,7 @@ def _judge(
 ) -> tuple[float, tuple[str, ...], float]:
     """Score, reasons and scale."""
     if any(value is None for value in values):
-        return 0.0, ("a digit beyond 9" if type_ in _BCD else "not readable as text",), 1.0
+        return 0.0, ("a digit beyond 9" if type_.startswith("bcd") else "not readable as text",), 1.0
     if type_ == "string":
         return _judge_text([str(value) for value in values], ranged=low is not None or high is not None)
     numbers = [float(value) for value in values if isinstance(value, int | float)]
@@ -167,7 +155,7 @@ def _judge(
     score *= steady
     if told:
         why.append(told)
-    if type_ in _BCD:
+    if type_.startswith("bcd"):
         score *= 0.6  # rare, and every number whose digits are 0 to 9 looks like it
     return score, tuple(why), scale
 

@@ -12,12 +12,14 @@ from typing import Final, NamedTuple
 from adapters.modbus.settings import ModbusSettings, SerialSettings, TlsClientSettings, TransportName
 from gateway.config.rules import tls_problems
 
-__all__ = ["Endpoint", "char_s", "check", "check_together", "endpoint_of", "gap_s"]
+__all__ = ["Endpoint", "char_s", "check", "check_together", "differences", "endpoint_of", "gap_s", "line_of"]
 
 _PORTS: Final = {"tcp": 502, "tls": 802, "rtu_over_tcp": 502}
 _LEAST_GAP_S: Final = 0.00175
 """Above 19,200 baud 3.5 characters are taken to last this long (MODBUS over Serial Line V1.02, 2.5.1.1)."""
 _GAP_CHARS: Final = 3.5
+_SPOKEN: Final = ("baudrate", "parity", "stop_bits", "gap_ms")
+"""What all devices of one line have in common."""
 _SERIAL_UNITS: Final = range(1, 248)
 
 
@@ -60,6 +62,17 @@ def gap_s(serial: SerialSettings) -> float:
     return max(_LEAST_GAP_S, _GAP_CHARS * char_s(serial))
 
 
+def line_of(serial: SerialSettings) -> str:
+    """The line itself, which may be known by several names."""
+    return os.path.realpath(serial.port)
+
+
+def differences(ours: SerialSettings, theirs: SerialSettings) -> list[tuple[str, str, str]]:
+    """Where two devices of one line do not speak alike, as (key, what ours says, what theirs says)."""
+    pairs = ((key, getattr(ours, key), getattr(theirs, key)) for key in _SPOKEN)
+    return [(key, _told(one), _told(other)) for key, one, other in pairs if one != other]
+
+
 def check(settings: ModbusSettings) -> list[tuple[str, str]]:
     """What does not go together in one device, as (key path below the device, what to do)."""
     transport = settings.transport
@@ -86,17 +99,11 @@ def check_together(devices: Sequence[ModbusSettings]) -> list[tuple[int, str, st
     for place, device in enumerate(devices):
         if device.transport != "rtu" or device.serial is None:
             continue
-        port = os.path.realpath(device.serial.port)
-        known = first.setdefault(port, device)
+        known = first.setdefault(line_of(device.serial), device)
         assert known.serial is not None
-        for key in ("baudrate", "parity", "stop_bits", "gap_ms"):
-            ours, theirs = getattr(device.serial, key), getattr(known.serial, key)
-            if ours != theirs:
-                what = (
-                    f"{_told(ours)}, but '{known.name}' on the same line says {_told(theirs)}; "
-                    "all devices of one line speak alike"
-                )
-                problems.append((place, f"serial.{key}", what))
+        for key, ours, theirs in differences(device.serial, known.serial):
+            what = f"{ours}, but '{known.name}' on the same line says {theirs}; all devices of one line speak alike"
+            problems.append((place, f"serial.{key}", what))
     return problems
 
 

@@ -30,8 +30,6 @@ from gateway.errors import SourceLost, TidegateError
 __all__ = ["ModbusExplorer", "explore"]
 
 _NO_POINT = 0
-_TURN_TIMEOUTS = 4
-"""What others on a serial line may take, a time-out each, before our turn comes."""
 
 
 class ModbusExplorer:
@@ -111,7 +109,7 @@ async def explore(settings: ModbusSettings) -> AsyncIterator[ModbusExplorer]:
     line = Line(settings, own=True)
     try:
         try:
-            async with line.turn(wait_s=_TURN_TIMEOUTS * settings.timeout_s) as link:
+            async with line.turn() as link:
                 await link.dial(timeout_s=settings.timeout_s)
         except (Unreachable, Busy) as failure:
             raise SourceLost(texts.no_connection(settings, failure)) from None

@@ -13,12 +13,12 @@ from typing import Final
 from adapters.base import PointSpec
 from adapters.modbus import endpoint
 from adapters.modbus.address import ADDRESSES, AddressError, Table, parse_address
-from adapters.modbus.settings import ModbusSettings, ModbusTag, TypeName
+from adapters.modbus.settings import ByteOrder, ModbusSettings, ModbusTag, TypeName
 from gateway.batch import Kind
 
-__all__ = ["Item", "check", "points", "resolve"]
+__all__ = ["BYTES_SWAPPED", "REGISTERS", "WORDS_SWAPPED", "Item", "check", "points", "resolve"]
 
-_REGISTERS: Final[dict[TypeName, int]] = {
+REGISTERS: Final[dict[TypeName, int]] = {
     "bool": 1,
     "int16": 1,
     "uint16": 1,
@@ -31,6 +31,7 @@ _REGISTERS: Final[dict[TypeName, int]] = {
     "bcd16": 1,
     "bcd32": 2,
 }
+"""How many a value takes, but for a string."""
 _KINDS: Final[dict[TypeName, Kind]] = {
     "bool": Kind.BOOL,
     "int16": Kind.I64,
@@ -45,8 +46,10 @@ _KINDS: Final[dict[TypeName, Kind]] = {
     "float64": Kind.F64,
     "string": Kind.STR,
 }
-_WORDS_SWAPPED: Final = frozenset({"CDAB", "DCBA", "GHEFCDAB", "HGFEDCBA"})
-_BYTES_SWAPPED: Final = frozenset({"BA", "BADC", "DCBA", "BADCFEHG", "HGFEDCBA"})
+WORDS_SWAPPED: Final[frozenset[ByteOrder]] = frozenset({"CDAB", "DCBA", "GHEFCDAB", "HGFEDCBA"})
+"""Orders in which the least significant register comes first."""
+BYTES_SWAPPED: Final[frozenset[ByteOrder]] = frozenset({"BA", "BADC", "DCBA", "BADCFEHG", "HGFEDCBA"})
+"""Orders in which the least significant byte of each register comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +134,12 @@ def _resolve_tag(settings: ModbusSettings, index: int, tag: ModbusTag) -> Item:
         unit_id=settings.unit_id if tag.unit_id is None else tag.unit_id,
         table=table,
         address=address.number,
-        count=_REGISTERS.get(type_, ((tag.length or 0) + 1) // 2),
+        count=REGISTERS.get(type_, ((tag.length or 0) + 1) // 2),
         type=type_,
         bit=tag.bit,
         length=tag.length or 0,
-        words_swapped=order in _WORDS_SWAPPED,
-        bytes_swapped=order in _BYTES_SWAPPED,
+        words_swapped=order in WORDS_SWAPPED,
+        bytes_swapped=order in BYTES_SWAPPED,
         affine=affine,
         interval_s=settings.interval_s if tag.interval_s is None else tag.interval_s,
     )

@@ -10,21 +10,22 @@ last. A network connection is shared where the devices say so.
 from __future__ import annotations
 
 import asyncio
-import os
 import weakref
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
-import msgspec
-
-from adapters.modbus.endpoint import Endpoint, endpoint_of
+from adapters.modbus.endpoint import Endpoint, differences, endpoint_of, line_of
 from adapters.modbus.errors import Busy, Unreachable
 from adapters.modbus.planner import Request
 from adapters.modbus.settings import ModbusSettings
 from adapters.modbus.transport import Link
 
 __all__ = ["Line"]
+
+_TURN_TIMEOUTS: Final = 4
+"""A turn takes two time-outs at most (connect and answer), a write before us two (write and read-back)."""
+_LEAST_TURN_S: Final = 1.0
 
 
 class _Bus:
@@ -62,7 +63,7 @@ class Line:
             self._shelf = _SHARED.setdefault(asyncio.get_running_loop(), {})
             if endpoint.serial is not None:
                 # One line may be known by two names.
-                self._key = Endpoint("rtu", os.path.realpath(endpoint.serial.port))
+                self._key = Endpoint("rtu", line_of(endpoint.serial))
             self._bus = self._shelf.setdefault(self._key, _Bus(endpoint))
         else:
             self._bus = _Bus(endpoint)
@@ -85,16 +86,14 @@ class Line:
                 return await self._bus.link.read(request, timeout_s=self._timeout_s, patience_s=patience_s)
 
     @asynccontextmanager
-    async def turn(self, *, wait_s: float) -> AsyncIterator[Link]:
+    async def turn(self) -> AsyncIterator[Link]:
         """The connection, for this caller alone.
-
-        Args:
-            wait_s: longest wait for the turn.
 
         Raises:
             Busy: the turn did not come in time.
             Unreachable: the line has ended.
         """
+        wait_s = max(_LEAST_TURN_S, _TURN_TIMEOUTS * self._timeout_s)
         try:
             async with asyncio.timeout(wait_s):
                 await self._bus.turns.acquire()
@@ -129,12 +128,10 @@ class Line:
         if self._ended:
             raise Unreachable("the gateway has just stopped reading this device")
         serial, known = self._serial, self._bus.endpoint.serial
-        if serial is not None and known is not None and serial != msgspec.structs.replace(known, port=serial.port):
+        if serial is not None and known is not None and (others := differences(serial, known)):
             # The check lets no two devices of one file differ; a draft may, and a file that has just been changed.
-            raise Unreachable(
-                f"it is in use with other settings: {known.baudrate} baud, {known.parity} parity, "
-                f"{known.stop_bits} stop bits"
-            )
+            told = ", ".join(f"{key} {theirs}, not {ours}" for key, ours, theirs in others)
+            raise Unreachable(f"it is in use with other settings: {told}")
         self._bus.holder = self
 
     def let_go(self) -> None:

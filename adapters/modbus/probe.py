@@ -6,6 +6,7 @@ import asyncio
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 from adapters.modbus import texts
@@ -18,10 +19,9 @@ from adapters.modbus.planner import Request
 from adapters.modbus.settings import ModbusSettings
 from gateway.errors import SourceLost, TidegateError
 
-__all__ = ["MOST_REGISTERS", "WIDTH", "Probe", "probe", "probe_json", "probe_text"]
+__all__ = ["WIDTH", "Probe", "probe", "probe_json", "probe_text"]
 
 WIDTH: Final = 80
-MOST_REGISTERS: Final = 16
 _SHOWN: Final = 10
 _LEAST_SCORE: Final = 0.01
 
@@ -136,7 +136,7 @@ def probe_json(found: Probe) -> dict[str, Any]:
                 "address": request.address + one.offset,
                 "scale": one.scale,
                 "score": one.score,
-                "values": [value if not isinstance(value, float) or _is_plain(value) else None for value in one.values],
+                "values": [None if isinstance(value, float) and not isfinite(value) else value for value in one.values],
                 "why": [*one.why],
             }
             for one in found.ranking
@@ -188,7 +188,3 @@ def _tag(found: Probe) -> list[str]:
     if best.scale != 1.0:
         keys.append(f"scale = {best.scale:g}")
     return keys
-
-
-def _is_plain(value: float) -> bool:
-    return value - value == 0  # neither NaN nor infinite, which JSON cannot hold

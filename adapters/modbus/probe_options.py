@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,9 @@ def options(
     port: int | None,
     rtu_over_tcp: bool,
     serial: Path | None,
-    baudrate: int,
-    parity: str,
-    stop_bits: str,
+    baudrate: int | None,
+    parity: str | None,
+    stop_bits: str | None,
     devices: Sequence[DeviceSettings] | None,
     device: str | None,
     unit_id: int | None,
@@ -37,13 +37,13 @@ def options(
     count: int,
     times: int,
     every: float,
-    timeout: float,
+    timeout: float | None,
     low: float | None,
     high: float | None,
 ) -> dict[str, Any]:
     """The arguments of `probe`.
 
-    Args as the command's options, but `devices`: those of the configuration, where one is given.
+    Args as the command's options, None where they are not given; `devices`: those of the configuration, where one is.
 
     Raises:
         OptionError: they do not go together.
@@ -52,15 +52,21 @@ def options(
         raise OptionError("which device? Give either HOST, or --serial PORT, or --config FILE with --device NAME")
     if low is not None and high is not None and low > high:
         raise OptionError(f"--min {low:g} is more than --max {high:g}: nothing lies in between")
+    network = {"--port": port, "--rtu-over-tcp": rtu_over_tcp or None}
+    line = {"--baudrate": baudrate, "--parity": parity, "--stop-bits": stop_bits}
+    common: dict[str, object] = {"timeout_s": timeout, "unit_id": unit_id}
     if devices is not None:
+        _refuse("--config", network | line | {"--timeout": timeout})
         settings = _configured(devices, device)
+    elif serial is not None:
+        _refuse("--serial", network | {"--device": device})
+        stops = None if stop_bits is None else int(stop_bits)
+        told = _given({"port": str(serial), "baudrate": baudrate, "parity": parity, "stop_bits": stops})
+        settings = _made(common | {"transport": "rtu", "serial": told})
     else:
-        section: dict[str, Any] = {"name": "device", "type": "modbus", "timeout_s": timeout, "host": host, "port": port}
-        section["transport"] = "rtu_over_tcp" if rtu_over_tcp else "tcp"
-        if serial is not None:
-            line = {"port": str(serial), "baudrate": baudrate, "parity": parity, "stop_bits": int(stop_bits)}
-            section |= {"transport": "rtu", "serial": line}
-        settings = _made(section | {"unit_id": 1 if unit_id is None else unit_id})
+        _refuse("HOST", line | {"--device": device})
+        transport = "rtu_over_tcp" if rtu_over_tcp else "tcp"
+        settings = _made(common | {"transport": transport, "host": host, "port": port})
     where, first = _registers(address, table)
     if first + count > ADDRESSES:
         raise OptionError(f"--address {address} with --count {count} ends after the last register, 65535")
@@ -77,9 +83,26 @@ def options(
     }
 
 
-def _made(section: dict[str, Any]) -> ModbusSettings:
+def _refuse(way: str, others: Mapping[str, object]) -> None:
+    """Options that would not be used must not look as if they were.
+
+    Args:
+        way: how the device is named.
+        others: options that do not go with it; None where one is not given.
+    """
+    extra = _given(others)
+    if extra:
+        raise OptionError(f"{', '.join(extra)}: not used with {way}; leave it out, or name the device in another way")
+
+
+def _given(keys: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in keys.items() if value is not None}
+
+
+def _made(keys: Mapping[str, object]) -> ModbusSettings:
+    section = {"name": "device", "type": "modbus", "tags": [{"name": "probe", "address": 0}]}
     try:
-        settings = msgspec.convert(section | {"tags": [{"name": "probe", "address": 0}]}, ModbusSettings)
+        settings = msgspec.convert(section | _given(keys), ModbusSettings)
     except msgspec.ValidationError as error:
         raise OptionError(f"there can be no such device: {error}") from None
     problems = check(settings)

@@ -5,13 +5,12 @@ Its connection, each request, what they put on the wire, and whether they fit in
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
 from adapters.modbus.address import Table, parse_address
-from adapters.modbus.endpoint import Endpoint, endpoint_of, gap_s
+from adapters.modbus.endpoint import Endpoint, endpoint_of, gap_s, line_of
 from adapters.modbus.items import Item, resolve
 from adapters.modbus.load import USUAL_ANSWER_S, bytes_a_second, cycle_s, utilisation
 from adapters.modbus.planner import Request, plan_requests
@@ -72,7 +71,7 @@ def plan_together(devices: Sequence[ModbusSettings]) -> list[str]:
 
 def _port(device: ModbusSettings) -> str:
     assert device.serial is not None
-    return os.path.realpath(device.serial.port)
+    return line_of(device.serial)
 
 
 def _connection(endpoint: Endpoint, *, shared: bool) -> str:

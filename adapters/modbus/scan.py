@@ -52,11 +52,6 @@ class Scans:
         """So many slots of a class fell out."""
         self._scans[interval_s].overruns += missed
 
-    def times_ms(self) -> tuple[float, float]:
-        """The last and the mean cycle of the shortest class, in milliseconds."""
-        scan = next(iter(self._scans.values()))
-        return round(scan.last_s * 1000, 3), round(scan.mean_s * 1000, 3)
-
     def told(self, asked: Sequence[Request]) -> list[dict[str, Any]]:
         """A line for each class: what is asked in a cycle, how long that should take, and how long it does.
 

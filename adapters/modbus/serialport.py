@@ -17,12 +17,14 @@ from adapters.modbus.channel import Channel
 from adapters.modbus.errors import Unreachable
 from adapters.modbus.settings import SerialSettings
 
-__all__ = ["SerialChannel", "control_flags"]
+__all__ = ["SerialChannel", "control_flags", "reason"]
 
 _READ_BYTES: Final = 1_024
+_GIVEN: Final = "A service or a container must be given it (image/README.md)"
 _REASONS: Final = {
-    errno.ENOENT: "there is no such port; is the adapter plugged in?",
+    errno.ENOENT: f"there is no such port; is the adapter plugged in? {_GIVEN}",
     errno.EACCES: "this user may not use it; add it to the port's group, which is usually dialout",
+    errno.EPERM: f"this process may not use it. {_GIVEN}",
     errno.EBUSY: "another program uses it",
     errno.ENXIO: "there is no device behind it",
     errno.ENODEV: "there is no device behind it",
@@ -80,7 +82,7 @@ def _open(settings: SerialSettings) -> int:
     try:
         fd = os.open(settings.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
-        raise Unreachable(_reason(error)) from None
+        raise Unreachable(reason(error)) from None
     try:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _configure(fd, settings)
@@ -94,7 +96,7 @@ def _open(settings: SerialSettings) -> int:
         raise Unreachable("it is no serial port that can be set like this" if is_other else str(error)) from None
     except OSError as error:
         os.close(fd)
-        raise Unreachable(_reason(error)) from None
+        raise Unreachable(reason(error)) from None
     return fd
 
 
@@ -126,5 +128,6 @@ def _configure(fd: int, settings: SerialSettings) -> None:
     termios.tcsetattr(fd, termios.TCSANOW, [incoming, 0, wanted, 0, speed, speed, chars])
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """Why a port could not be opened, for a person."""
     return _REASONS.get(error.errno or 0) or error.strerror or str(error)

@@ -9,7 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from gateway.config.models import DeviceSettings, Host, LocalPath, Port, Section, TagSettings
+from gateway.config.models import DeviceSettings, Host, LocalPath, Port, Section, TagSettings, TlsSettings
 
 __all__ = [
     "ByteOrder",
@@ -117,18 +117,12 @@ class SerialSettings(Section, frozen=True, kw_only=True):
     ] = None
 
 
-class TlsClientSettings(Section, frozen=True, kw_only=True):
+class TlsClientSettings(TlsSettings, frozen=True, kw_only=True):
     """TLS towards the device (MODBUS/TCP Security)."""
 
-    ca_file: Annotated[str | None, Meta(description="PEM file of trusted roots. Default: the system's.")] = None
-    cert_file: Annotated[str | None, Meta(description="PEM file of the gateway's own certificate.")] = None
-    key_file: Annotated[str | None, Meta(description="PEM file of the key of the gateway's own certificate.")] = None
     server_name: Annotated[
         Host | None, Meta(description="The name in the device's certificate. Default: the host.")
     ] = None
-    verify: Annotated[bool, Meta(description="Check the device's certificate and name. false is for trials only.")] = (
-        True
-    )
 
 
 class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):

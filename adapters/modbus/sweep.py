@@ -13,13 +13,14 @@ Invariants
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from typing import Final
 
 from adapters.modbus.ages import Ages
-from adapters.modbus.decode import Decoder, bad_record
-from adapters.modbus.errors import NOT_BCD, NOT_FINITE, Fault, Reaction, Refused, Silent, Unreachable
+from adapters.modbus.decode import Decoded, Decoder, bad_record
+from adapters.modbus.errors import Fault, Reaction, Refused, Silent, Unreachable
 from adapters.modbus.items import Item
 from adapters.modbus.line import Line
 from adapters.modbus.planner import Request, split
@@ -54,15 +55,15 @@ class Harvest:
         self._heap = bytearray()
         self.answers = 0
 
-    def good(self, request: Request, decoder: Decoder, words: Sequence[int]) -> tuple[int, int, bytearray]:
-        """Takes an answer that has just come in; says how many floats and how many BCD were no number."""
-        records, not_finite, not_bcd = decoder.decode(words, self._now_ns(), self._heap)
-        self._parts.append(records)
+    def good(self, request: Request, decoder: Decoder, words: Sequence[int]) -> Decoded:
+        """Takes an answer that has just come in; gives what it held."""
+        decoded = decoder.decode(words, self._now_ns(), self._heap)
+        self._parts.append(decoded.records)
         self.answers += 1
         if self._bad:
             for item in request.items:
                 self._bad.pop(item.index, None)
-        return not_finite, not_bcd, records
+        return decoded
 
     def bad(self, items: Iterable[Item], status: int) -> None:
         """These tags have no value now. Says so once for each change."""
@@ -136,14 +137,14 @@ class Sweep:
         return all(unit.silent for unit in self.units)
 
     async def read(
-        self, harvest: Harvest, *, interval_s: float | None = None, slack_s: Callable[[], float] | None = None
+        self, harvest: Harvest, *, interval_s: float | None = None, slack_s: Callable[[], float] = lambda: math.inf
     ) -> AsyncIterator[bool]:
         """Asks each unit that is not silent for its tags. Gives the turn back after each request it has seen to.
 
         Args:
             harvest: takes the readings.
             interval_s: the scan class to read; all of them where None.
-            slack_s: seconds until a poll comes late. None: nobody waits.
+            slack_s: seconds until a poll comes late.
 
         Yields:
             Whether a unit has just made the others wait in vain.
@@ -157,13 +158,13 @@ class Sweep:
             waiting = deque(() if unit.silent else unit.due(self._clock(), interval_s))
             if not waiting:
                 continue
-            others = slack_s is not None and any(other.proven for other in self.units if other is not unit)
-            if others and in_vain and slack_s is not None and slack_s() <= 0:
+            others = any(other.proven for other in self.units if other is not unit)
+            if others and in_vain and slack_s() <= 0:
                 unit.leave_out()
                 left_out += 1
                 continue
             timeout_s = self._timeout_s
-            if others and not unit.proven and slack_s is not None:
+            if others and not unit.proven:
                 timeout_s = patience_s(slack_s(), timeout_s=timeout_s, usual_s=self._usual_s)
             budget = _Budget(self._most_splits)
             while waiting and not unit.silent:  # another scan class may find it silent meanwhile
@@ -332,17 +333,16 @@ class Sweep:
         decoder = self._decoders.get(request)
         if decoder is None:
             decoder = self._decoders[request] = Decoder(request, self._points)
-        not_finite, not_bcd, records = harvest.good(request, decoder, words)
-        if not (not_finite or not_bcd):
+        records, bad = harvest.good(request, decoder, words)
+        if not bad:
             self._ages.good(request, at_s=self._clock())
             return
         batch = Batch(bytes(records))
         good = {point for point, status in zip(batch.points(), batch.statuses(), strict=True) if status == GOOD}
         indexes = [item.index for item in request.items if self._points[item.index] in good]
         self._ages.some(request, indexes, at_s=self._clock())
-        for cause, times in ((NOT_FINITE.cause, not_finite), (NOT_BCD.cause, not_bcd)):
-            if times:
-                self._count(cause, times)
+        for fault, times in bad.items():
+            self._count(fault.cause, times)
 
     def _forget(self, request: Request) -> None:
         self._decoders.pop(request, None)

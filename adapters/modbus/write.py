@@ -26,10 +26,6 @@ from gateway.errors import SourceLost, TidegateError
 
 __all__ = ["TagWriter"]
 
-_TURN_TIMEOUTS = 4
-"""A turn takes two time-outs at most (connect and answer), a write before us two (write and read-back)."""
-_LEAST_TURN_S = 1.0
-
 
 class TagWriter:
     """Writes tags of one device.
@@ -81,9 +77,8 @@ class TagWriter:
             SourceLost: no connection could be made; nothing was sent.
             TidegateError: the device refused, or it is unknown whether it has done it; the text says which.
         """
-        wait_s = max(_LEAST_TURN_S, _TURN_TIMEOUTS * self._settings.timeout_s)
         try:
-            async with line.turn(wait_s=wait_s) as link:
+            async with line.turn() as link:
                 if write.function is Function.MASK and self._settings.bit_writes == "read_modify_write":
                     write = await self._whole(link, item, write)
                 await self._send(link, item, write)

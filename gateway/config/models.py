@@ -155,6 +155,20 @@ class DatabaseSettings(Section, frozen=True):
         Literal["drop_oldest", "drop_newest"],
         Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
     ] = "drop_oldest"
+    autonomy_hours: Annotated[
+        Annotated[float, Meta(gt=0, le=87_600)] | None,
+        Meta(
+            description="The longest outage that the spool is meant to bridge, in hours. Nothing is dropped by age: "
+            "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured."
+        ),
+    ] = None
+    endurance_tbw: Annotated[
+        Annotated[float, Meta(gt=0, le=1_000_000)] | None,
+        Meta(
+            description="What the maker says that the flash bears, in terabytes written (TBW). Given, status tells how "
+            "long a new one lives at today's rate."
+        ),
+    ] = None
     max_waiting_readings: Annotated[
         int,
         Meta(
@@ -183,14 +197,14 @@ class OfflineSettings(Section, frozen=True):
 
 
 class TlsSettings(Section, frozen=True):
-    """TLS towards the broker."""
+    """TLS: whom to trust, and who we are."""
 
     ca_file: Annotated[str | None, Meta(description="PEM file of trusted roots. Default: the system's.")] = None
-    cert_file: Annotated[str | None, Meta(description="PEM file of the client certificate.")] = None
-    key_file: Annotated[str | None, Meta(description="PEM file of the client certificate's key.")] = None
-    verify: Annotated[bool, Meta(description="Check the broker's certificate and name. false is for trials only.")] = (
-        True
-    )
+    cert_file: Annotated[str | None, Meta(description="PEM file of the gateway's own certificate.")] = None
+    key_file: Annotated[str | None, Meta(description="PEM file of the key of the gateway's own certificate.")] = None
+    verify: Annotated[
+        bool, Meta(description="Check the other side's certificate and name. false is for trials only.")
+    ] = True
 
 
 class UplinkSettings(Section, frozen=True):
@@ -213,7 +227,8 @@ class UplinkSettings(Section, frozen=True):
             min_length=1,
             pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$",
             extra={"rule": "an MQTT topic without the wildcards + and #"},
-            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE.",
+            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE, "
+            "what is missing to TOPIC/gaps.",
         ),
     ] = "tidegate/{gateway}"
     format: Annotated[Literal["json"], Meta(description="Payload format.")] = "json"

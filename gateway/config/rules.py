@@ -12,14 +12,14 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from gateway.config import keypath
-from gateway.config.models import Config, UplinkSettings
+from gateway.config.models import Config, TlsSettings, UplinkSettings
 from gateway.config.words import found
 from gateway.errors import Problem
 
-__all__ = ["MAX_SOCKET_PATH_BYTES", "TlsFiles", "config_problems", "duplicate_names", "tls_problems"]
+__all__ = ["MAX_SOCKET_PATH_BYTES", "config_problems", "duplicate_names", "tls_problems"]
 
 MAX_SOCKET_PATH_BYTES: Final = 107
 """Linux's sockaddr_un holds 108 bytes, with the closing zero."""
@@ -101,23 +101,7 @@ def _uplink_problems(uplink: UplinkSettings) -> list[Problem]:
     return problems
 
 
-class TlsFiles(Protocol):
-    """A section that names certificates."""
-
-    @property
-    def ca_file(self) -> str | None:
-        """Trusted roots."""
-
-    @property
-    def cert_file(self) -> str | None:
-        """The gateway's own certificate."""
-
-    @property
-    def key_file(self) -> str | None:
-        """The key of the gateway's own certificate."""
-
-
-def tls_problems(tls: TlsFiles, where: str) -> list[Problem]:
+def tls_problems(tls: TlsSettings, where: str) -> list[Problem]:
     """What is wrong with the files of a TLS section.
 
     Args:
@@ -136,5 +120,5 @@ def tls_problems(tls: TlsFiles, where: str) -> list[Problem]:
         # Here, so that a configuration without certificates need not load OpenSSL.
         from gateway.config.certificates import certificate_problems
 
-        problems += certificate_problems(tls.ca_file, tls.cert_file, tls.key_file, where=where)
+        problems += certificate_problems(tls, where)
     return problems

@@ -16,6 +16,7 @@ import io
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -121,6 +122,7 @@ class _Wrong(Exception):
         self.problems = problems
 
 
+@cache
 def _columns(model: type[DeviceSettings]) -> dict[str, inspect.Type]:
     """The keys of a protocol's tags, and their types."""
     info = inspect.type_info(model)

@@ -5,7 +5,10 @@ Nothing here is part of a running gateway. `broker` and `cutter` also serve the 
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
+
+from gateway.errors import TidegateError
 
 __all__ = ["run"]
 
@@ -23,8 +26,10 @@ def run(*, seconds: float, as_json: bool, module: Path | None = None) -> int:
         0 when nothing was lost and all of it happened, 1 when not, 130 when it was interrupted.
 
     Raises:
-        TidegateError: a part could not be started.
+        TidegateError: a part is not installed, or could not be started.
     """
+    if find_spec("pymodbus") is None:
+        raise TidegateError("the simulated plant is not installed here: pip install tidegate[demo]")
     # Imported here: the broker's child process and the tests need parts of this package, not the whole show.
     from gateway.demo.show import show
 

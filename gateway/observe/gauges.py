@@ -8,6 +8,7 @@ Invariants
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,7 +19,9 @@ from prometheus_client.metrics_core import Metric
 from gateway.health import DEVICE_PREFIX, State
 from gateway.observe.readiness import Readiness
 from gateway.spool import SpoolStats
+from gateway.spool.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
+from gateway.wear import Wear
 
 __all__ = ["Seen", "gauges"]
 
@@ -39,6 +42,7 @@ class Seen:
         ages_s: seconds since each device's last good reading, for the devices that are read.
         spool: what waits.
         max_bytes: most bytes that stored readings may take.
+        wear: what was written to the flash.
         uplink: what the uplink tells of itself; None where no broker is configured.
         filters: the filters of each device.
     """
@@ -51,6 +55,7 @@ class Seen:
     ages_s: Mapping[str, float]
     spool: SpoolStats
     max_bytes: int
+    wear: Wear
     uplink: Mapping[str, Any] | None
     filters: Mapping[str, Iterable[FilterHealth]]
 
@@ -67,6 +72,7 @@ def gauges(seen: Seen) -> Iterator[Metric]:
     )
     yield from _states(seen)
     yield from _spool(seen)
+    yield from _flash(seen.wear)
     if seen.uplink is not None:
         yield from _uplink(seen.uplink)
     yield _filters(seen)
@@ -111,9 +117,52 @@ def _spool(seen: Seen) -> Iterator[Metric]:
         "tidegate_spool_waiting_readings", "Readings in memory that wait for their commit.", spool.waiting_readings
     )
     yield _gauge("tidegate_spool_max_bytes", "Most bytes that stored readings may take.", seen.max_bytes)
+    if spool.forecast is not None:
+        yield from _forecast(spool.forecast)
     yield _gauge("tidegate_spool_file_bytes", "Database and write-ahead log on disk.", spool.file_bytes)
+    yield _gauge(
+        "tidegate_gaps_to_tell", "Rows of the gap ledger that the broker has not taken yet.", spool.gaps_to_tell
+    )
     yield _gauge("tidegate_spool_failing", "1 while the disk does not take what waits.", spool.state == "failing")
     yield CounterMetricFamily("tidegate_spool_commits", "Transactions of the spool.", value=spool.commits)
+
+
+def _forecast(seen: Forecast) -> Iterator[Metric]:
+    """Without a sample as long as nothing is known; infinite where nothing comes in."""
+    at_no_rate = math.inf if seen.readings_per_s == 0 else None
+    for name, help_text, seconds in (
+        (
+            "full_in",
+            "Until the spool is full where the broker takes nothing, at the rate of today.",
+            at_no_rate if seen.full_in_s is None else seen.full_in_s,
+        ),
+        (
+            "autonomy",
+            "The longest outage that the empty spool could hold, at the rate of today.",
+            at_no_rate if seen.autonomy_s is None else seen.autonomy_s,
+        ),
+        ("autonomy_wanted", "The outage that database.autonomy_hours asks for.", seen.wanted_s),
+    ):
+        family = GaugeMetricFamily(f"tidegate_spool_{name}_seconds", help_text)
+        if seconds is not None:
+            family.add_metric((), seconds)
+        yield family
+
+
+def _flash(wear: Wear) -> Iterator[Metric]:
+    for name, help_text, written_bytes in (
+        ("tidegate_written_bytes", "Bytes that this process has written to the disk.", wear.written_bytes),
+        ("tidegate_spool_written_bytes", "Those of them that the spool has written.", wear.spool_written_bytes),
+        ("tidegate_spool_payload_bytes", "Bytes of the batches that the spool has stored.", wear.payload_bytes),
+    ):
+        if written_bytes is not None:
+            yield CounterMetricFamily(name, help_text, value=written_bytes)
+    if wear.bytes_per_day is not None:
+        yield _gauge(
+            "tidegate_flash_bytes_per_day", "Bytes written a day, at the rate of the last day.", wear.bytes_per_day
+        )
+    if wear.life_years is not None:
+        yield _gauge("tidegate_flash_life_years", "How long a new disk bears that rate.", wear.life_years)
 
 
 def _uplink(uplink: Mapping[str, Any]) -> Iterator[Metric]:

@@ -19,6 +19,7 @@ from gateway.observe.gauges import Seen, gauges
 from gateway.observe.readiness import Readiness, readiness
 from gateway.spool import SpoolStats
 from gateway.wasm.chain import Chain
+from gateway.wear import Wear
 
 __all__ = ["Sight"]
 
@@ -37,6 +38,7 @@ class Sight:
         spool: what waits.
         uplink: what the uplink tells of itself; None where no broker is configured.
         chains: filters of the devices that are read.
+        wear: what was written to the flash.
         now_ns: UTC nanoseconds since 1970.
     """
 
@@ -51,6 +53,7 @@ class Sight:
         spool: Callable[[], SpoolStats],
         uplink: Callable[[], Mapping[str, Any] | None],
         chains: Callable[[], Mapping[str, Chain]],
+        wear: Callable[[], Wear],
         now_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._gateway_id = gateway_id
@@ -61,6 +64,7 @@ class Sight:
         self._spool = spool
         self._uplink = uplink
         self._chains = chains
+        self._wear = wear
         self._now_ns = now_ns
         self._process = ProcessCollector(registry=None)
 
@@ -108,6 +112,7 @@ class Sight:
             ages_s={device: age_s for device, age_s in ages_s.items() if age_s is not None},
             spool=self._spool(),
             max_bytes=self._max_bytes,
+            wear=self._wear(),
             uplink=self._uplink(),
             filters={device: chain.health(now_ns) for device, chain in chains.items()},
         )

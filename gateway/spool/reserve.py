@@ -7,7 +7,8 @@ broker takes would never free a block. PATH.reserve holds the room that ends thi
 Invariants
 - The log is kept no longer than the reserve, and worked in at half of that. So the reserve, once given up, is enough to
   work in the log. (A single transaction that is larger than half the reserve is not covered.)
-- The reserve is given up only when SQLite says that the disk is full and delivered rows wait for their deletion.
+- The reserve is given up only when SQLite says that the disk is full and delivered rows wait for their deletion, or
+  when the disk has not even the room in which the file can be opened: nothing could be delivered then.
 - Once given up, it is not for new rows: until it is made again, the database grows only while more than the reserve's
   size is free. Otherwise the disk could be filled a second time, without a way out.
 - PATH.reserve with no bytes means given up, so that a restart knows. No file means that none could be made (no room, no
@@ -30,6 +31,8 @@ __all__ = ["LARGEST_BYTES", "PAGE_BYTES", "Reserve", "Volume", "growth_pages", "
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 PAGE_BYTES: Final = 4096
 _VOLUME_PART: Final = 20
+_OPENING_BYTES: Final = 256 * 1024
+"""What opening a file may take: the log's index, the log's first pages, a migration."""
 
 
 class Volume(NamedTuple):
@@ -104,6 +107,11 @@ class Reserve:
         except OSError:
             return Volume(0, 0)
         return Volume(disk.f_blocks * disk.f_frsize, disk.f_bavail * disk.f_frsize)
+
+    @property
+    def is_last_room(self) -> bool:
+        """Whether the disk has less room than a file may take to be opened."""
+        return self.volume().free_bytes < _OPENING_BYTES
 
     def can_be_made(self) -> bool:
         """Whether it is missing and the disk has room for it, and for as much again."""

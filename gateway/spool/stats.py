@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.spool.forecast import Forecast
+
 __all__ = ["SpoolStats"]
 
 
@@ -15,7 +17,8 @@ class SpoolStats:
     """A snapshot, as of the last commit.
 
     Attributes:
-        state: `failing` while the disk does not take what waits; sources are held back meanwhile.
+        state: `failing` while the disk does not take what waits, or the file cannot be opened; sources are held back
+            meanwhile.
         error: what the disk said and what to do; empty while `state` is `ok`.
         backlog_batches: batches in the file that wait for the broker. Those just taken count until a commit.
         backlog_readings: their readings.
@@ -29,13 +32,18 @@ class SpoolStats:
         accepted_batches: batches stored since the file was made.
         accepted_readings: their readings.
         dropped: readings lost since the file was made, by cause.
+        gaps_to_tell: rows of the gap ledger that the broker has not taken yet.
         last_seq: the highest number given.
         oldest_at_ns: when the oldest row that waits was accepted, UTC ns; None where none waits.
         file_bytes: database and write-ahead log on disk.
         commits: transactions of this process.
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
+        payload_bytes: of the batches that this process stored.
+        written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        notice: what else happened to the file in this process's life and should be known; empty where nothing did.
+        forecast: how long the room lasts.
     """
 
     state: Literal["ok", "failing"]
@@ -52,10 +60,15 @@ class SpoolStats:
     accepted_batches: int
     accepted_readings: int
     dropped: Mapping[str, int]
+    gaps_to_tell: int = 0
     last_seq: int
     oldest_at_ns: int | None
     file_bytes: int
     commits: int
     readings_per_commit: float
     waiting_readings: int
+    payload_bytes: int = 0
+    written_bytes: int | None = None
     quarantined: Path | None
+    notice: str = ""
+    forecast: Forecast | None = None

@@ -11,28 +11,34 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from gateway.batch import EMPTY, Batch
 from gateway.config.models import DatabaseSettings
-from gateway.errors import BadBatch, SpoolError
+from gateway.errors import BadBatch, SpoolError, SpoolRefused
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.spool.audit import Audit
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
+from gateway.spool.gapdesk import Gaps
+from gateway.spool.gaps import Noted
 from gateway.spool.line import Line, Waiting
+from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
+from gateway.spool.outlook import Outlook
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
+from gateway.spool.unreadable import UnreadableFile, Verdict
 from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
@@ -41,6 +47,9 @@ _Result = TypeVar("_Result")
 
 ACK_DELAY_S: Final = 0.5
 """Longest time a deletion waits for a batch to share its commit with."""
+
+LOOK_INTERVAL_S: Final = 5.0
+"""How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
 
 MARK_DELAY_S: Final = 5.0
 """Longest time a mark waits for a batch to share its commit with, where its own batch was filtered away."""
@@ -70,6 +79,7 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int],
         jitter: Callable[[], float],
+        clock: Callable[[], float],
     ) -> None:
         self._file = file
         self._settings = settings
@@ -82,24 +92,32 @@ class Spool:
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
         self._marks: dict[str, bytes] = {}
+        self._noted = Noted()
+        self._given_up: dict[int, Gap] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
+        self._outlook = Outlook(clock=clock)
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
             self._with_file,
             readings=block_readings(settings.max_bytes),
             taken=self._acked.__contains__,
+            missed=self._given_up.__contains__,
             damaged=self._found_unreadable,
+            made=self._outlook.measured,
             now_ns=now_ns,
         )
-        self._merger.look(file.totals)
+        self._opened = asyncio.Event()
+        self._unreadable_file = UnreadableFile()
+        self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
         self._most_deleted = MOST_DELETED
         self._error = ""
         self._commits = 0
         self._stored_readings = 0
+        self._payload_bytes = 0
         self._closed = False
 
     @classmethod
@@ -111,6 +129,8 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
+        patient: bool = False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> Spool:
         """Opens the spool's file, or makes it. A damaged file is moved aside and replaced.
 
@@ -120,12 +140,41 @@ class Spool:
             metrics: where stored and dropped readings are counted.
             now_ns: UTC nanoseconds since 1970.
             jitter: 0 to 1, spreads retries.
+            patient: where the disk refuses, or another process uses the file, gives back a spool that is not open yet;
+                `run` tries on, and `opened` waits for it.
+            clock: seconds of a steady clock.
 
         Raises:
-            SpoolError: another process uses the file, a newer version or another program made it, or the disk refuses.
+            SpoolRefused: a newer version or another program made the file.
+            SpoolError: another process uses the file, or the disk refuses.
         """
-        file = await SpoolFile.open(path, metrics=metrics, now_ns=now_ns)
-        return cls(file, settings=settings, metrics=metrics, now_ns=now_ns, jitter=jitter)
+        spool = cls(
+            SpoolFile(path, metrics=metrics, now_ns=now_ns),
+            settings=settings,
+            metrics=metrics,
+            now_ns=now_ns,
+            jitter=jitter,
+            clock=clock,
+        )
+        try:
+            await spool._settle()
+        except SpoolRefused:
+            raise
+        except SpoolError as error:
+            if not patient:
+                raise
+            spool._error = str(error)
+            spool._wake.set()
+        return spool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file was opened. Before that there are no points, and nothing is stored or found."""
+        return self._opened.is_set()
+
+    async def opened(self) -> None:
+        """Returns once the file is open."""
+        await self._opened.wait()
 
     @property
     def points(self) -> PointTable:
@@ -133,7 +182,14 @@ class Spool:
         return self._file.points
 
     async def append(
-        self, device: str, batch: Batch, *, set_aside: bool = False, aside: Batch = EMPTY, mark: bytes = b""
+        self,
+        device: str,
+        batch: Batch,
+        *,
+        set_aside: bool = False,
+        aside: Batch = EMPTY,
+        mark: bytes = b"",
+        gaps: Sequence[Gap] = (),
     ) -> int:
         """Stores a batch; returns once it is durable.
 
@@ -148,6 +204,7 @@ class Spool:
                 cancelled in between cannot lose one of them.
             mark: how far the device's source has come with this batch; committed with it, or, where there is nothing
                 to store, within `MARK_DELAY_S`.
+            gaps: what the source lost before this batch; committed with it, or soon where there is nothing to store.
 
         Returns:
             The batch's number; 0 where nothing was stored: the batch was empty, or the spool is full and the batch was
@@ -162,18 +219,20 @@ class Spool:
         ]
         if not parts:
             self._note(device, mark)
+            self.note_gaps(gaps)
             return 0
         largest_bytes = max(len(part.data) for part in parts)
         if largest_bytes > LARGEST_BATCH_BYTES:
-            why = f"{largest_bytes} bytes, at most {LARGEST_BATCH_BYTES} are taken"
-            raise self._unstorable(device, sum(part.readings for part in parts), why)
+            self.note_gaps(gaps)
+            raise self._unstorable(parts, f"{largest_bytes} bytes, at most {LARGEST_BATCH_BYTES} are taken")
         parts[-1].mark = mark
+        parts[-1].gaps = gaps
         if mark:
             self._marks.pop(device, None)  # it is older than the one that goes with this batch
         try:
             await self._line.enter(*parts)
         except SpoolError:
-            self._metrics.dropped.labels("spool_closed").inc(sum(part.readings for part in parts))
+            self._too_late(parts)
             raise
         *_, seq = await asyncio.gather(*(part.stored for part in parts))
         return seq if batch else 0
@@ -233,6 +292,21 @@ class Spool:
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
         self._arm()
 
+    def give_up(self, seqs: Mapping[int, Gap]) -> None:
+        """Marks rows as not to be delivered any more: like `ack`, and the gap of each is noted when it is deleted.
+
+        Whoever gives them up counts their readings.
+        """
+        last_seq = self._file.totals.last_seq
+        self._given_up.update({seq: gap for seq, gap in seqs.items() if 0 < seq <= last_seq})
+        self.ack(seqs)
+
+    def note_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Notes what is missing, with the next commit."""
+        if gaps:
+            self._noted.add(gaps)
+            self._wake.set()
+
     def memory(self, device: str) -> Memory:
         """What this device's adapter remembers, kept in the spool's file."""
         return Memory(self._with_file, device)
@@ -240,6 +314,11 @@ class Spool:
     async def forget_others(self, devices: Iterable[str]) -> None:
         """Forgets what adapters remember of any other device than these."""
         await forget_others(self._with_file, devices)
+
+    @property
+    def gaps(self) -> Gaps:
+        """The gap ledger that is kept in the spool's file."""
+        return self._gaps
 
     def audit(self, *, max_rows: int) -> Audit:
         """The audit that is kept in the spool's file.
@@ -280,7 +359,9 @@ class Spool:
         try:
             await self._commit_all()
         finally:
-            self._abandon()
+            if self._abandon():
+                with suppress(SpoolError):  # there is nobody left to tell
+                    await self._commit()
             self._disarm()
             if self._mark_timer is not None:
                 self._mark_timer.cancel()
@@ -293,14 +374,18 @@ class Spool:
 
         Only one such task may run.
         """
-        await until_one_ends("spool", commits=self._run_commits(), merging=self._merger.run())
+        await until_one_ends(
+            "spool", commits=self._run_commits(), merging=self._merger.run(), outlook=self._outlook.run()
+        )
 
     async def _run_commits(self) -> None:
         loop = asyncio.get_running_loop()
         failures = 0
         next_look = loop.time() + SPACE_INTERVAL_S
         while not self._closed:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._commit()
@@ -321,6 +406,8 @@ class Spool:
     def stats(self) -> SpoolStats:
         """What there is to know about the spool now."""
         totals = self._file.totals
+        file_bytes, used_bytes = self._file.size_bytes, totals.size_bytes + totals.aside_bytes
+        wanted_h = self._settings.autonomy_hours
         return SpoolStats(
             state="failing" if self._error else "ok",
             error=self._error,
@@ -333,30 +420,49 @@ class Spool:
             accepted_batches=totals.accepted_batches,
             accepted_readings=totals.accepted_readings,
             dropped=dict(self._file.dropped),
+            gaps_to_tell=len(self._file.ledger),
             last_seq=totals.last_seq,
             blocks=totals.blocks,
             block_readings=totals.block_readings,
             block_bytes=totals.block_bytes,
             oldest_at_ns=totals.oldest_at_ns,
-            file_bytes=self._file.size_bytes,
+            file_bytes=file_bytes,
             commits=self._commits,
             readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
             waiting_readings=self._line.readings,
+            payload_bytes=self._payload_bytes,
+            written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
+            notice=self._file.notice,
+            forecast=self._outlook.forecast(
+                used_bytes=used_bytes,
+                max_bytes=self._settings.max_bytes,
+                disk_room_bytes=self._file.free_bytes + max(0, file_bytes - used_bytes),
+                wanted_s=None if wanted_h is None else wanted_h * 3600,
+            ),
         )
 
-    def _abandon(self) -> None:
-        """Answers those whose batches the disk refused to the end."""
-        for waiting in self._line.front():
-            self._metrics.dropped.labels("spool_closed").inc(waiting.readings)
+    def _abandon(self) -> bool:
+        """Answers those whose batches the disk refused to the end; whether there were any."""
+        abandoned = self._line.front()
+        self._too_late(abandoned)
+        for waiting in abandoned:
             waiting.fail(self._closed_error())
-        self._line.leave(len(self._line))
+        self._line.leave(len(abandoned))
+        return bool(abandoned)
+
+    def _too_late(self, batches: Sequence[Waiting]) -> None:
+        for waiting in batches:
+            self._metrics.dropped.labels("spool_closed").inc(waiting.readings)
+            self._noted.add((*waiting.gaps, gap_of_waiting(waiting, "spool_closed")))
 
     def _closed_error(self) -> SpoolError:
         return SpoolError(f"The spool {self._file.path} was closed before these readings were stored.")
 
-    def _unstorable(self, device: str, readings: int, why: str) -> SpoolError:
+    def _unstorable(self, batches: Sequence[Waiting], why: str) -> SpoolError:
+        device, readings = batches[0].device, sum(waiting.readings for waiting in batches)
         self._metrics.dropped.labels("unstorable").inc(readings)
+        self.note_gaps([gap_of_waiting(waiting, "unstorable") for waiting in batches])
         return SpoolError(
             f"Storing {readings} readings of {device!r} in the spool {self._file.path} is not possible: {why}. "
             "They are counted as dropped; the other readings are not affected. Please report this."
@@ -368,22 +474,31 @@ class Spool:
         async with self._lock:
             try:
                 yield
+                self._unreadable_file.worked(doing)
             except Damaged:
                 await self._replace()
+            except SpoolError as error:
+                cause = error.__cause__  # of a file that could not be opened
+                if cause is None or self._unreadable_file.failed(doing, cause) is not Verdict.GIVE_UP:
+                    raise
+                await self._replace()
             except (sqlite3.Error, MemoryError) as error:
-                if isinstance(error, sqlite3.Error) and is_damage(error):
+                verdict = self._unreadable_file.failed(doing, error)
+                if verdict is Verdict.GIVE_UP or (isinstance(error, sqlite3.Error) and is_damage(error)):
                     await self._replace()
-                else:
-                    raise SpoolError(
-                        f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
-                        "Nothing that was accepted is lost; it is tried again."
-                    ) from error
+                    return
+                if verdict is Verdict.REOPEN:
+                    await self._file.reconnect()
+                raise SpoolError(
+                    f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
+                    "Nothing that was accepted is lost; it is tried again."
+                ) from error
 
     async def _commit_all(self) -> None:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
         goal = self._line.entered
         acked = set(self._acked)
-        while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks:
+        while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks or self._noted:
             await self._commit()
 
     async def _with_file(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> _Result:
@@ -411,8 +526,11 @@ class Spool:
                     unreadable=self._unreadable,
                     unreadable_blocks=self._unreadable_blocks,
                     marks=self._marks,
+                    noted=self._noted.take(),
+                    given_up=self._given_up,
                     most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
+                    now_ns=self._now_ns(),
                 )
                 if group is None:
                     return
@@ -435,6 +553,7 @@ class Spool:
     async def _replace(self) -> None:
         self._wake.set()  # What waits goes into the fresh file.
         self._acked.clear()
+        self._given_up.clear()
         self._unreadable.clear()
         self._unreadable_blocks.clear()
         self._reader.forget()
@@ -442,6 +561,12 @@ class Spool:
 
     async def _settle(self) -> None:
         group = await self._file.settle()
+        if not self._opened.is_set():
+            self._error = ""
+            totals = self._file.totals
+            self._merger.look(totals)
+            self._outlook.measured(totals.block_readings, totals.block_bytes)
+            self._opened.set()
         if group is not None:
             self._finish(group)
 
@@ -456,7 +581,8 @@ class Spool:
         """Finds the one batch that SQLite does not take: each of the group's batches gets a transaction of its own."""
         if group.taken == 1:
             (waiting,) = self._line.front(1)
-            waiting.fail(self._unstorable(waiting.device, waiting.readings, str(error)))
+            self.note_gaps(waiting.gaps)
+            waiting.fail(self._unstorable([waiting], str(error)))
             self._leave(1)
         else:
             self._suspects = group.taken
@@ -474,6 +600,10 @@ class Spool:
             waiting.answer(0)
         self._leave(group.taken)
         self._acked.difference_update(group.acked)
+        if self._given_up:
+            for seq in group.acked:
+                self._given_up.pop(seq, None)
+        self._noted.done(group.noted)
         for device, mark in group.marks.items():
             if self._marks.get(device) == mark:
                 del self._marks[device]
@@ -489,12 +619,16 @@ class Spool:
         self._arm()
         stored_readings = sum(waiting.readings for waiting in group.stored)
         self._metrics.stored.inc(stored_readings)
+        self._outlook.stored(group.stored)
         for cause, count in group.lost.items():
             self._metrics.dropped.labels(cause).inc(count)
+        for cause in group.gaps.begun if group.gaps is not None else ():
+            self._metrics.gaps.labels(cause).inc()
         self._error = ""
         self._commits += 1
         self._stored_readings += stored_readings
-        if self._line or self._unreadable or self._unreadable_blocks or deletions_left:
+        self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
+        if self._line or self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
             self._wake.set()
 
     def _arm(self) -> None:

@@ -16,8 +16,7 @@ from gateway.config.models import UplinkSettings
 from gateway.config.words import many
 from gateway.errors import UplinkError
 from gateway.uplink.client import MqttClient
-from gateway.uplink.session import CONNECT_S, broker_name, broker_port
-from gateway.uplink.tls import tls_context
+from gateway.uplink.session import CONNECT_S, broker_name, broker_port, tls_of
 from gateway.uplink.troubles import connect_trouble
 
 __all__ = ["probe"]
@@ -39,7 +38,7 @@ async def probe(settings: UplinkSettings, *, gateway_id: str) -> str:
     client = MqttClient(
         settings.host,
         broker_port(settings),
-        tls=None if settings.tls is None else tls_context(settings.tls),
+        tls=await tls_of(settings),
         protocol=ProtocolVersion.V5 if settings.protocol == "5" else ProtocolVersion.V311,
         identifier=f"{settings.client_id or f'tidegate-{gateway_id}'}-test",
         username=settings.username,

@@ -12,6 +12,7 @@ It carries messages and knows neither rows nor formats. It does not retry.
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Final
 
@@ -21,15 +22,15 @@ from msgspec import json
 from paho.mqtt.client import MQTTMessage
 from paho.mqtt.reasoncodes import ReasonCode
 
+from gateway.config.certificates import tls_context
 from gateway.config.models import UplinkSettings
-from gateway.errors import UplinkError
+from gateway.errors import TidegateError, UplinkError
 from gateway.uplink.client import Answer, MqttClient
 from gateway.uplink.commands import CommandTraffic
-from gateway.uplink.tls import tls_context
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import connect_trouble, lost_trouble, reason_name
 
-__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port"]
+__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port", "tls_of"]
 
 CONNECT_S: Final = 10.0
 """Longest time for TCP, TLS and the broker's CONNACK together."""
@@ -42,6 +43,20 @@ _TLS_PORT: Final = 8883
 def broker_port(settings: UplinkSettings) -> int:
     """The broker's TCP port: as configured, else the usual one."""
     return settings.port or (_PLAIN_PORT if settings.tls is None else _TLS_PORT)
+
+
+async def tls_of(settings: UplinkSettings) -> ssl.SSLContext | None:
+    """What the connection is encrypted with, from files that are read anew; None without TLS.
+
+    Raises:
+        UplinkError: a file is not what it should be.
+    """
+    if settings.tls is None:
+        return None
+    try:
+        return await asyncio.to_thread(tls_context, settings.tls, "uplink.tls")
+    except TidegateError as error:
+        raise UplinkError(str(error)) from None
 
 
 def broker_name(settings: UplinkSettings) -> str:
@@ -64,6 +79,7 @@ class Session:
         now_ns: UTC nanoseconds since 1970.
         on_answer: called with packet id and reason of each PUBACK to a `send`.
         commands: takes what comes; None: nothing is subscribed to.
+        stands_for_gateway: False: it says nothing on the status topic and leaves no will, for it is not the gateway.
     """
 
     def __init__(
@@ -76,7 +92,9 @@ class Session:
         now_ns: Callable[[], int],
         on_answer: Answer,
         commands: CommandTraffic | None = None,
+        stands_for_gateway: bool = True,
     ) -> None:
+        self._stands_for_gateway = stands_for_gateway
         self._settings = settings
         self._gateway_id = gateway_id
         self._version = version
@@ -92,7 +110,7 @@ class Session:
         """Why the broker does not give us commands, where it does not."""
 
     async def open(self) -> None:
-        """Connects and publishes `online`.
+        """Connects, and publishes `online` where it stands for the gateway.
 
         Raises:
             UplinkError: the broker cannot be reached, refused us, or went away.
@@ -101,7 +119,7 @@ class Session:
         self._client = MqttClient(
             settings.host,
             broker_port(settings),
-            tls=None if settings.tls is None else tls_context(settings.tls),
+            tls=await tls_of(settings),
             on_answer=self._answered,
             on_message=_ignore if self._commands is None else self._commands.received,
             identifier=settings.client_id or f"tidegate-{self._gateway_id}",
@@ -109,7 +127,7 @@ class Session:
             username=settings.username,
             password=settings.password,
             keepalive_s=settings.keepalive,
-            will=Will(self._topics.status, self._status("offline", since_ns=None), qos=1, retain=True),
+            will=self._will(),
         )
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -120,7 +138,8 @@ class Session:
             ) from None
         if self._commands is not None:
             await self._listen(self._commands.subscription)
-        await self._say("online")
+        if self._stands_for_gateway:
+            await self._say("online")
 
     @property
     def window(self) -> int:
@@ -167,7 +186,8 @@ class Session:
             return
         try:
             async with asyncio.timeout(timeout_s):
-                await self._say("offline")
+                if self._stands_for_gateway:
+                    await self._say("offline")
                 await self._client.disconnect()
         except (TimeoutError, UplinkError):
             return
@@ -190,6 +210,11 @@ class Session:
             raise self._error(lost_trouble(error)) from None
         refused = reason.value >= _REFUSED
         self.commands_trouble = f"{topic}: {reason_name(reason.value, str(reason))}" if refused else None
+
+    def _will(self) -> Will | None:
+        if not self._stands_for_gateway:
+            return None
+        return Will(self._topics.status, self._status("offline", since_ns=None), qos=1, retain=True)
 
     async def _say(self, state: str) -> None:
         """Publishes a status and waits for its answer.

@@ -13,6 +13,9 @@ BENCHES = {
     "modbus": "tests.bench.modbus",
     "browse": "tests.bench.browse",
     "spool": "tests.bench.spool",
+    "wear": "tests.bench.wear",
+    "whole": "tests.bench.whole",
+    "ramp": "tests.bench.ramp",
 }
 
 

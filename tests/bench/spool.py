@@ -24,9 +24,10 @@ from gateway.metrics import Metrics
 from gateway.spool import Spool, merge
 from gateway.spool.block import Entry, decode_block, encode_block
 from gateway.spool.merge import BLOCK_READINGS
+from gateway.spool.written import process_written_bytes
 from tests.bench.signals import KINDS, SECOND_NS, START_NS, Sent, one_kind, polled_plant, scattered_plant
 
-__all__ = ["run"]
+__all__ = ["run", "written_bytes"]
 
 HOURS = float(os.environ.get("TIDEGATE_BENCH_HOURS", "1"))
 CYCLE_S = 240
@@ -124,7 +125,7 @@ async def _outage(readings_s: int, hours: float) -> dict[str, float]:
         began, began_cpu = time.monotonic(), time.process_time()
         settled_bytes = highest_bytes = 0
         slowest_s = 0.0
-        written = _written_bytes()
+        written = written_bytes()
         for number in range(steps):
             now_ns = START_NS + number * plant.step_ns
             began_append = time.monotonic()
@@ -146,7 +147,7 @@ async def _outage(readings_s: int, hours: float) -> dict[str, float]:
             "file bytes a reading": path.stat().st_size / stats.backlog_readings,
             "of it in blocks, bytes a reading in them": stats.block_bytes / max(1, stats.block_readings),
             "of it in blocks, per cent of the readings": 100 * stats.block_readings / stats.backlog_readings,
-            "written to disk, bytes a reading": (_written_bytes() - written) / stats.backlog_readings,
+            "written to disk, bytes a reading": (written_bytes() - written) / stats.backlog_readings,
             "CPU of all of it, us a reading": took_cpu_s / stats.backlog_readings * 1e6,
             "slowest append, ms": slowest_s * 1e3,
         }
@@ -181,6 +182,8 @@ def _resident_bytes() -> int:
     return pages * resource.getpagesize()
 
 
-def _written_bytes() -> int:
-    lines = Path("/proc/self/io").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+def written_bytes() -> int:
+    """What the kernel counts as written by this process."""
+    counted = process_written_bytes()
+    assert counted is not None, "this kernel does not count what a process writes"
+    return counted

@@ -49,6 +49,11 @@ def plan(tmp_path):
     return plan
 
 
+def test_an_autonomy_is_held_against_the_bytes(plan):
+    text = plan("autonomy_hours = 72")
+    assert "an outage of 72 h is to be bridged: at 4 bytes a reading up to 3,858 readings a second;" in text
+
+
 def test_an_idle_gateway(plan):
     assert plan("").splitlines() == [
         "Gateway   edge-7",

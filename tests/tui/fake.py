@@ -97,6 +97,7 @@ PAGE = {
         "set_aside_readings": 0,
         "oldest_at_ns": int((NOW_S - 31) * 1e9),
         "file_bytes": 8_777_568,
+        "forecast": {"full_in_s": 273_600},
         "dropped": {},
     },
     "uplink": {

@@ -68,6 +68,7 @@ WORDS: Final = {
     "flow.backlog": "waiting",
     "flow.oldest": "oldest",
     "flow.file": "on disk",
+    "flow.full_in": "room for",
     "flow.dropped": "lost",
     "flow.set_aside": "set aside",
     "flow.live": "live",
@@ -232,7 +233,7 @@ WORDS: Final = {
         "Readings flow from the left to the right: devices give them, filters may change them or leave them "
         "out, the spool keeps them on disk until the broker has acknowledged them. Rates are readings a "
         "second. waiting and oldest say what has not been acknowledged yet; late is what is sent after an "
-        "outage."
+        "outage; room for is how long an outage may last until the spool is full."
     ),
     "help.devices": (
         "Devices\n\n"

@@ -22,6 +22,7 @@ from tui.widgets.grid import Cell
 __all__ = ["FlowPicture", "picture", "spark"]
 
 _ARROW: Final = "─▶"
+_SHORT_S: Final = 86_400
 _BARS: Final = "▁▂▃▄▅▆▇█"
 Content: TypeAlias = Sequence[Sequence[Cell]]
 """Lines of cells; the cells of a line fill exactly the width of a box."""
@@ -143,12 +144,20 @@ def _spool(flow: Flow, words: Words, cells: int) -> Content:
         _pair(words("flow.stored"), shown.rate(flow.stored_per_s), cells),
         _pair(words("flow.backlog"), shown.count(flow.backlog_readings), cells, "warn" if flow.late else ""),
         _pair(words("flow.oldest"), shown.age(flow.oldest_s, words), cells, "warn" if flow.late else ""),
-        _pair(words("flow.file"), shown.size(flow.file_bytes), cells),
+        _room(flow, words, cells),
         _pair(words("flow.dropped"), shown.count(flow.dropped), cells, "bad" if flow.dropped else ""),
     ]
     if flow.set_aside:
         rows.append(_pair(words("flow.set_aside"), shown.count(flow.set_aside), cells, "warn"))
     return rows
+
+
+def _room(flow: Flow, words: Words, cells: int) -> list[Cell]:
+    """How long an outage may last still; where nobody knows yet, what the file takes."""
+    if flow.full_in_s is None:
+        return _pair(words("flow.file"), shown.size(flow.file_bytes), cells)
+    tone = "warn" if flow.late and flow.full_in_s < _SHORT_S else ""
+    return _pair(words("flow.full_in"), shown.age(flow.full_in_s, words), cells, tone)
 
 
 def _broker(flow: Flow, words: Words, cells: int) -> Content:

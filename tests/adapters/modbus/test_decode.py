@@ -3,6 +3,7 @@
 import math
 import struct
 from array import array
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from adapters.modbus.address import Table
 from adapters.modbus.decode import Decoder, bad_record
-from adapters.modbus.errors import NOT_BCD, NOT_FINITE
+from adapters.modbus.errors import NOT_BCD, NOT_FINITE, Fault
 from adapters.modbus.items import resolve
 from adapters.modbus.planner import plan_requests
 from adapters.modbus.settings import ModbusSettings, ModbusTag
@@ -87,17 +88,16 @@ def decode(tags: list[ModbusTag], wire: bytes, *, max_gap: int = 16) -> Batch:
     items = resolve(settings)
     heap = bytearray(b"before")
     parts = []
-    not_finite = not_bcd = 0
+    bad: Counter[Fault] = Counter()
     for request in plan_requests(items, max_registers=125, max_gap=max_gap):
         raw = wire[request.address * 2 : (request.address + request.count) * 2]
         registers = [int.from_bytes(raw[i : i + 2], "big") for i in range(0, len(raw), 2)]
         decoded = Decoder(request, range(100, 100 + len(items))).decode(registers, T_NS, heap)
         parts.append(decoded.records)
-        not_finite += decoded.not_finite
-        not_bcd += decoded.not_bcd
+        bad.update(decoded.bad)
     batch = Batch(b"".join(parts), bytes(heap)).check()
-    assert not_finite == batch.statuses().count(NOT_FINITE.status)
-    assert not_bcd == batch.statuses().count(NOT_BCD.status)
+    for fault in (NOT_FINITE, NOT_BCD):
+        assert bad[fault] == batch.statuses().count(fault.status)
     return batch
 
 

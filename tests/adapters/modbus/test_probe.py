@@ -17,6 +17,7 @@ from gateway.cli import main
 from tests.adapters.modbus.rig import LOOPBACK, device, plc, words
 from tests.adapters.modbus.wire import serial_line
 
+EXAMPLE = str(Path(__file__).parents[3] / "config" / "example.toml")
 HOLDING = {0: [*reversed(words(struct.pack(">f", 230.51))), 1, 4464, *words(b"PUMP-7\0\0")]}
 
 
@@ -87,6 +88,14 @@ async def test_a_serial_line(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (["--address", "0"], 2, "which device? Give either HOST, or --serial PORT"),
         (["h", "--serial", "/dev/ttyS0", "--address", "0"], 2, "which device?"),
+        (["h", "--baudrate", "9600", "--address", "0"], 2, "--baudrate: not used with HOST"),
+        (["h", "--device", "plc", "--address", "0"], 2, "--device: not used with HOST"),
+        (
+            ["--serial", "/dev/ttyS0", "--port", "502", "--rtu-over-tcp", "--address", "0"],
+            2,
+            "--port, --rtu-over-tcp: not used with --serial",
+        ),
+        (["--config", EXAMPLE, "--timeout", "2", "--address", "0"], 2, "--timeout: not used with --config"),
         (["h", "--address", "4000x"], 2, "--address: '4000x' is no address"),
         (["h", "--address", "00001"], 2, "a bit has no byte order"),
         (["h", "--address", "30001", "--register", "holding"], 2, "other registers than --register holding"),

@@ -82,6 +82,14 @@ async def test_a_device_without_tls_says_so() -> None:
             await Site(settings(server.port, [*numbered(1)], transport="tls", timeout_s=0.5)).run()
 
 
+async def test_a_file_that_is_gone_by_now_is_named(tmp_path: Path) -> None:
+    async with secured(tmp_path) as (server, authority):
+        site = Site(over_tls(server, ca_file=str(authority.certificate)))
+        authority.certificate.unlink()
+        with pytest.raises(SourceLost, match=r"tls\.ca_file: .* cannot be read: No such file"):
+            await site.run()
+
+
 def test_files_of_the_section_are_checked(tmp_path: Path) -> None:
     (tmp_path / "empty.pem").write_text("")
     what = settings(1, [*numbered(1)], transport="tls", tls=TlsClientSettings(ca_file=str(tmp_path / "empty.pem")))

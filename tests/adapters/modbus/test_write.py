@@ -9,7 +9,7 @@ import pytest
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from adapters.base import Writer
-from adapters.modbus import write as write_module
+from adapters.modbus import line as line_module
 from adapters.modbus.settings import ModbusTag
 from gateway.batch import GOOD, Kind, Reading, Value
 from gateway.errors import SourceLost, TidegateError
@@ -406,9 +406,9 @@ async def test_polls_and_writes_take_turns_and_never_overlap() -> None:
 
 
 async def test_a_turn_that_does_not_come_is_told_and_nothing_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_module, "_LEAST_TURN_S", 0.05)
+    monkeypatch.setattr(line_module, "_LEAST_TURN_S", 0.05)
     async with polled(timeout_s=0.02) as (site, server):
-        async with site.adapter._running.line.turn(wait_s=5):
+        async with site.adapter._running.line.turn():
             with pytest.raises(TidegateError, match=r"others were using the connection for 0\.08 s. Nothing was sent"):
                 await write(site, "setpoint", 1)
         assert server.writes == []

@@ -38,7 +38,10 @@ def test_a_line_for_each_variable(plant, capsys):
 
 def test_a_file_of_tags_is_a_devices_tags(plant, tmp_path, capsys):
     file = tmp_path / "press.csv"
+    file.touch()
+    file.chmod(0o660)
     assert main(["browse", plant, "--exclude", "Objects/Press", "--uri", "--csv", str(file)]) == 0
+    assert file.stat().st_mode & 0o777 == 0o660  # who may change it is for people to say
     told = capsys.readouterr()
     assert told.out == ""
     assert f'written to {file}; give it as tags_file = "{file}"' in told.err
@@ -55,6 +58,7 @@ def test_a_file_of_tags_is_a_devices_tags(plant, tmp_path, capsys):
     again = tmp_path / "again.csv"
     arguments = ["--config", str(config), "--device", "press", "--exclude", "Objects/Press", "--uri"]
     assert main(["browse", *arguments, "--csv", str(again)]) == 0
+    assert again.stat().st_mode & 0o777 == 0o644
     assert again.read_text() == file.read_text()
 
 

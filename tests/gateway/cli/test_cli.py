@@ -21,6 +21,7 @@ from gateway.errors import ConfigError, Problem, SpoolError
 COMMANDS = {
     "run",
     "check",
+    "spool",
     "status",
     "demo",
     "schema",

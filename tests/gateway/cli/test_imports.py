@@ -30,6 +30,32 @@ status = main(json.loads(sys.argv[1]))
 print(json.dumps([status, sorted({name.partition(".")[0] for name in sys.modules})]), file=sys.stderr)
 """
 
+ONLY_THE_DEMO_HAS = ("pymodbus", "amqtt")
+HEADLESS = f"""
+import pkgutil, sys
+from importlib import import_module
+for library in {ONLY_THE_DEMO_HAS}:
+    sys.modules[library] = None  # as if it were not installed
+import adapters, gateway
+from gateway.cli import main
+number = 0
+for package in (gateway, adapters):
+    for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+        if not module.name.startswith(("gateway.demo", "adapters.plant")):
+            import_module(module.name)
+            number += 1
+print(number, main(["check", sys.argv[1]]), main(["demo"]))
+"""
+
+
+def test_the_gateway_needs_nothing_that_only_the_demo_has():
+    command = [sys.executable, "-c", HEADLESS, str(EXAMPLE)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    number, checked, shown = ended.stdout.splitlines()[-1].split()
+    assert int(number) > 100
+    assert (checked, shown) == ("0", "1")
+    assert ended.stderr == "tidegate: the simulated plant is not installed here: pip install tidegate[demo]\n"
+
 
 @pytest.mark.parametrize(
     "args", [["--help"], ["--version"], ["check", str(EXAMPLE)], ["schema"], ["demo", "--help"], ["run", "--help"]]

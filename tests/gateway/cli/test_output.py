@@ -21,8 +21,9 @@ def test_a_full_disk(args):
     assert len(ended.stderr.splitlines()) == 1
 
 
-def test_a_closed_output():
-    command = ["sh", "-c", f'"{TIDEGATE}" schema >&-']
+@pytest.mark.parametrize("arguments", ["schema", "pki list --pki ."])
+def test_a_closed_output(arguments):
+    command = ["sh", "-c", f'"{TIDEGATE}" {arguments} >&-']
     ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (
         1,

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from gateway.spool import SpoolStats
+from gateway.wear import Wear
 
 STATS = SpoolStats(
     state="ok",
@@ -25,3 +26,13 @@ STATS = SpoolStats(
     quarantined=None,
 )
 FAILING = replace(STATS, state="failing", error="/data/secret-place/spool.db: disk full")
+WEAR = Wear(
+    written_bytes=6_000_000,
+    spool_written_bytes=5_000_000,
+    payload_bytes=1_000_000,
+    measured_s=3_600.0,
+    bytes_per_reading=150.0,
+    bytes_per_day=5e9,
+    endurance_tbw=20.0,
+    life_years=10.0,
+)

@@ -1,10 +1,12 @@
+import math
 from dataclasses import replace
 
 from gateway.health import State
 from gateway.observe.gauges import Seen, gauges
 from gateway.observe.readiness import readiness
+from gateway.spool.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
-from tests.gateway.observe.seeing import FAILING, STATS
+from tests.gateway.observe.seeing import FAILING, STATS, WEAR
 
 
 def one_filter(name: str, state: str) -> FilterHealth:
@@ -20,6 +22,7 @@ SEEN = Seen(
     ages_s={"press": 0.5},
     spool=STATS,
     max_bytes=1_000_000,
+    wear=WEAR,
     uplink={"state": "connected", "in_flight": 4, "live_readings": 20},
     filters={},
 )
@@ -68,6 +71,18 @@ def test_a_broker_that_is_away_and_none_at_all_are_not_the_same():
     assert not any(key[0].startswith("tidegate_uplink") for key in values(replace(SEEN, uplink=None)))
 
 
+def test_the_flash_where_the_kernel_counts_and_where_it_does_not():
+    found = values(SEEN)
+    assert found["tidegate_written_bytes_total",] == 6_000_000
+    assert found["tidegate_spool_written_bytes_total",] == 5_000_000
+    assert found["tidegate_flash_bytes_per_day",] == 5e9
+    assert found["tidegate_flash_life_years",] == 10.0
+    blind = replace(WEAR, written_bytes=None, spool_written_bytes=None, bytes_per_day=None, life_years=None)
+    found = values(replace(SEEN, wear=blind))
+    assert found["tidegate_spool_payload_bytes_total",] == 1_000_000
+    assert not any("written" in key[0] or "flash" in key[0] for key in found)
+
+
 def test_a_failing_disk():
     failing = readiness(overall=State.UP, components={}, spool=FAILING)
     found = values(replace(SEEN, spool=FAILING, readiness=failing))
@@ -80,3 +95,27 @@ def test_filters_of_one_name_are_one_in_the_worst_state():
     found = values(replace(SEEN, filters=filters))
     assert found["tidegate_filter_state", "press", "deadband", "parked"] == 1
     assert found["tidegate_filter_state", "press", "deadband", "working"] == 0
+
+
+def test_the_forecast_is_told_once_it_is_known():
+    seen = Forecast(
+        used_bytes=1,
+        room_bytes=2,
+        limit="max_bytes",
+        readings_per_s=None,
+        over_s=10,
+        bytes_per_reading=4.0,
+        full_in_s=None,
+        autonomy_s=None,
+        wanted_s=3600.0,
+    )
+    names = [f"tidegate_spool_{name}_seconds" for name in ("full_in", "autonomy", "autonomy_wanted")]
+
+    def told(**changes):
+        found = values(replace(SEEN, spool=replace(STATS, forecast=replace(seen, **changes))))
+        return [found.get((name,)) for name in names]
+
+    assert told() == [None, None, 3600]
+    assert told(readings_per_s=10.0, full_in_s=50, autonomy_s=60) == [50, 60, 3600]
+    assert told(readings_per_s=0.0, wanted_s=None) == [math.inf, math.inf, None]
+    assert not any("full_in" in key[0] for key in values(SEEN))

@@ -18,7 +18,7 @@ from gateway.errors import TidegateError
 from gateway.health import Health, State
 from gateway.metrics import DROP_CAUSES, Metrics
 from gateway.observe import Freshness, MetricsServer, Sight
-from tests.gateway.observe.seeing import FAILING, STATS
+from tests.gateway.observe.seeing import FAILING, STATS, WEAR
 
 
 class House:
@@ -37,6 +37,7 @@ class House:
             spool=lambda: self.spool,
             uplink=lambda: None,
             chains=dict,
+            wear=lambda: WEAR,
         )
 
 

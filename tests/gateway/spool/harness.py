@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,19 +26,36 @@ def batch_of(readings: int, *, mark: int = 0, point: int = 1) -> Batch:
     return Batch.of([*numbers, Reading(START_NS + mark, f"mark {mark}", point, kind=Kind.STR)])
 
 
-async def open_spool(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> Spool:
+async def open_spool(
+    path: Path,
+    *,
+    metrics: Metrics | None = None,
+    patient: bool = False,
+    now_ns: Callable[[], int] = lambda: START_NS,
+    clock: Callable[[], float] = time.monotonic,
+    **settings: Any,
+) -> Spool:
     return await Spool.open(
         path,
         settings=DatabaseSettings(**settings),
         metrics=metrics or Metrics(),
-        now_ns=lambda: START_NS,
+        now_ns=now_ns,
         jitter=lambda: 0.0,
+        patient=patient,
+        clock=clock,
     )
 
 
 @asynccontextmanager
-async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> AsyncIterator[Spool]:
-    spool = await open_spool(path, metrics=metrics, **settings)
+async def running(
+    path: Path,
+    *,
+    metrics: Metrics | None = None,
+    patient: bool = False,
+    now_ns: Callable[[], int] = lambda: START_NS,
+    **settings: Any,
+) -> AsyncIterator[Spool]:
+    spool = await open_spool(path, metrics=metrics, patient=patient, now_ns=now_ns, **settings)
     task = asyncio.create_task(spool.run(), name="spool")
     try:
         yield spool
