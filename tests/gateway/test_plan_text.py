@@ -105,6 +105,6 @@ def test_it_fits_its_width(plan):
 
 
 def test_what_hold_may_lose_is_said(plan):
-    text = " ".join(plan("[database]\nhold_ms = 250\nendurance_tbw = 20\n").split())
+    text = " ".join(plan("hold_ms = 250\nendurance_tbw = 20\n").split())
     assert "acknowledges within 250 ms is not written; a kill or a power cut loses at most the readings" in text
     assert "its flash bears 20 TB written" in text
