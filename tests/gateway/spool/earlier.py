@@ -2,8 +2,8 @@
 
     python -m tests.gateway.spool.earlier      # writes tests/golden/spool/schema-N.db.gz, where it is not there yet
 
-Run it before a migration is added: what is committed of a version stays as that version made it. The same stands in each
-file, and `tests/gateway/spool/test_earlier.py` knows it; later kinds of content are in the later files only.
+Run it before a migration is added: what is committed of a version stays as that version made it. The same stands in
+each file, and `tests/gateway/spool/test_earlier.py` knows it; later kinds of content are in the later files only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files that earlier versions made, as they made them, are read by this one: rows, blocks, points, what is set aside."""
+"""Files of earlier versions, as these made them, are read: rows, blocks, points, what is set aside."""
 
 import gzip
 import re
