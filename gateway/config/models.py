@@ -221,7 +221,8 @@ class UplinkSettings(Section, frozen=True):
             min_length=1,
             pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$",
             extra={"rule": "an MQTT topic without the wildcards + and #"},
-            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE.",
+            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE, "
+            "what is missing to TOPIC/gaps.",
         ),
     ] = "tidegate/{gateway}"
     format: Annotated[Literal["json"], Meta(description="Payload format.")] = "json"

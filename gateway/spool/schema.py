@@ -29,6 +29,7 @@ __all__ = [
     "APPLICATION_ID",
     "LARGEST_SEQ",
     "MIGRATIONS",
+    "TOTALS",
     "WAL_LIMIT_BYTES",
     "Damaged",
     "Database",
@@ -36,6 +37,7 @@ __all__ = [
     "advice",
     "is_damage",
     "open_database",
+    "point_of",
     "read_dropped",
     "read_ledger",
     "read_totals",
@@ -247,7 +249,7 @@ MIGRATIONS: Final = (
     """,
 )
 
-_TOTALS: Final = """
+TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
            aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes, last_gap, gap_changes,
            (SELECT at_ns FROM (
@@ -420,7 +422,7 @@ async def open_database(
 
 async def read_totals(connection: aiosqlite.Connection) -> Totals:
     """The totals as the connection sees them now, a running transaction included."""
-    rows = list(await connection.execute_fetchall(_TOTALS))
+    rows = list(await connection.execute_fetchall(TOTALS))
     if not rows:
         raise Damaged("its totals are missing")
     totals = Totals(*rows[0])
@@ -525,12 +527,19 @@ async def _begin(
 async def _read_points(connection: aiosqlite.Connection) -> PointTable:
     rows = await connection.execute_fetchall("SELECT number, path, device, unit, kind FROM points ORDER BY number")
     try:
-        return PointTable(
-            Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
-            for number, path, device, unit, kind in rows
-        )
+        return PointTable(map(point_of, rows))
     except (TidegateError, ValueError, AttributeError) as error:
         raise Damaged(f"its point table cannot be read: {error}", **await _salvage(connection)) from error
+
+
+def point_of(row: Sequence[Any]) -> Point:
+    """One row of the point table.
+
+    Raises:
+        ValueError, AttributeError: it is none.
+    """
+    number, path, device, unit, kind = row
+    return Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
 
 
 async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:

@@ -2,65 +2,17 @@
 
 import asyncio
 import random
-import shutil
-from typing import NamedTuple
 
 import pytest
 
-from gateway.batch import Batch, Kind, Reading
 from gateway.errors import SpoolError
 from gateway.points import Point
-from gateway.spool import Row, SpoolStats
 from gateway.spool.salvage import Salvage
 from gateway.spool.stored import StoredBlock, StoredRow
-from tests.gateway.spool.harness import START_NS, batch_of, drain, running
+from tests.gateway.spool.harness import batch_of, running
+from tests.gateway.spool.variety import copy_of, make
 
 PAGE = 4096
-POINTS = 90
-
-
-class Original(NamedTuple):
-    path: object
-    rows: list[Row]
-    points: list[object]
-    stats: SpoolStats
-    sent: dict[int, tuple[str, Batch]]
-
-
-def text_batch(mark, length):
-    return Batch.of([Reading(START_NS, f"{mark}:" + "x" * length, 1 + mark % POINTS, kind=Kind.STR)])
-
-
-async def make(folder):
-    """A spool with every sort of content, and its log; a copy of it that nobody has open."""
-    sent = {}
-
-    async def send(device, batch):
-        sent[seq := await spool.append(device, batch)] = (device, batch)
-        return seq
-
-    async with running(folder / "spool.db") as spool:
-        for number in range(POINTS):
-            spool.points.intern(f"acme/hall/line/plc/a tag with a long name {number}", device="plc", unit="mm")
-        spool._merger.readings = 400
-        seqs = [await send(f"plc-{n % 3}", batch_of(10, mark=n, point=1 + n % POINTS)) for n in range(100)]
-        assert [await spool._merger.merge() for _ in range(2)] == [400, 400]
-        seqs += [await send("texts", text_batch(n, n * n * 8)) for n in range(40)]
-        await spool.append("plc-0", batch_of(7), set_aside=True)
-        spool.ack([*seqs[3:9], *seqs[95:100]])
-        await spool.flush()
-        # What was worked into the database, and what stands in the log only.
-        await spool._file.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
-        seqs += [await send("plc-1", batch_of(10, mark=n)) for n in range(5)]
-        spool.ack([seqs[10], seqs[120]])
-        await spool.flush()
-        copy_of(folder / "spool.db", folder / "copy.db")
-        return Original(folder / "copy.db", await drain(spool), list(spool.points), spool.stats, sent)
-
-
-def copy_of(source, target):
-    for suffix in ("", "-wal"):
-        shutil.copy(f"{source}{suffix}", f"{target}{suffix}")
 
 
 @pytest.fixture(scope="module")
