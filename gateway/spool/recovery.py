@@ -99,11 +99,10 @@ class Recovery:
             await self._end(rescue, Lost())  # Somebody took it away.
             return
         with salvage:
-            named = len(salvage.points)
             items = salvage.items()
             while True:
                 began_s = time.monotonic()
-                step = await asyncio.to_thread(_next_step, items, rescue.passed, named)
+                step = await asyncio.to_thread(_next_step, items, rescue)
                 if not step:
                     break
                 kept = [one for one in step if not (isinstance(one, StoredRow) and one.seq in self._taken)]
@@ -149,13 +148,13 @@ async def _first(file: SpoolFile) -> Rescue | None:
     return file.rescues[0] if file.rescues else None
 
 
-def _next_step(items: Iterator[Saved], passed: int, named: int) -> list[Stored]:
+def _next_step(items: Iterator[Saved], rescue: Rescue) -> list[Stored]:
     """Some of what is whole and was not carried yet."""
     step: list[Stored] = []
     size_bytes = 0
     for saved in items:
         stored = saved.stored
-        if stored.last <= passed or saved.highest_point > named:
+        if stored.last <= rescue.passed or saved.highest_point > rescue.named:
             continue
         step.append(stored)
         size_bytes += _size_bytes(stored)

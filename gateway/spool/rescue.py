@@ -13,8 +13,8 @@ import aiosqlite
 
 __all__ = ["BEGIN_RESCUE", "END_RESCUE", "MOVE_RESCUE", "Rescue", "read_rescues"]
 
-_COLUMNS: Final = "name, readings, aside_readings, oldest_at_ns, passed, carried"
-BEGIN_RESCUE: Final = f"INSERT INTO rescues ({_COLUMNS}) VALUES (?,?,?,?,?,?)"  # noqa: S608 - own names
+_COLUMNS: Final = "name, readings, aside_readings, oldest_at_ns, named, passed, carried"
+BEGIN_RESCUE: Final = f"INSERT INTO rescues ({_COLUMNS}) VALUES (?,?,?,?,?,?,?)"  # noqa: S608 - own names
 _READ: Final = f"SELECT {_COLUMNS} FROM rescues ORDER BY name"  # noqa: S608 - own names
 MOVE_RESCUE: Final = "UPDATE rescues SET passed = ?, carried = ? WHERE name = ?"
 END_RESCUE: Final = "DELETE FROM rescues WHERE name = ? RETURNING name"
@@ -28,6 +28,7 @@ class Rescue(NamedTuple):
         readings: those in it that waited for the broker; None where nobody knows.
         aside_readings: those that were set aside; they are not carried.
         oldest_at_ns: when the oldest that waited was accepted, UTC ns; 0 where nobody knows.
+        named: how many points were known by their numbers when it was found; readings of others are not carried.
         passed: up to this number everything was carried, or cannot be.
         carried: readings that were.
     """
@@ -36,6 +37,7 @@ class Rescue(NamedTuple):
     readings: int | None
     aside_readings: int
     oldest_at_ns: int
+    named: int
     passed: int = 0
     carried: int = 0
 

@@ -233,6 +233,7 @@ MIGRATIONS: Final = (
         readings INTEGER,
         aside_readings INTEGER NOT NULL,
         oldest_at_ns INTEGER NOT NULL,
+        named INTEGER NOT NULL,
         passed INTEGER NOT NULL,
         carried INTEGER NOT NULL
     ) WITHOUT ROWID;

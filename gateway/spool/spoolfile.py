@@ -361,20 +361,22 @@ class SpoolFile:
     async def _open(self, mark: HighWater) -> None:
         self._reserve = Reserve(self.path)
         await self._make_reserve()
+        points: Sequence[Point] = ()
         if self._damaged:
-            self._move_aside(pending=mark.waiting_readings or None, aside=0, oldest_at_ns=mark.oldest_at_ns)
+            damaged = self._move_aside(pending=mark.waiting_readings or None, aside=0, oldest_at_ns=mark.oldest_at_ns)
             self._damaged = False
+            points = await self._points_in(damaged)
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
         first_seq = max(1, self._now_ns() // 1000, mark.last_seq + 1, self._above)
         try:
-            database = await self._open_whole(first_seq=first_seq, held=mark)
+            database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
         except SpoolRefused:
             raise
         except SpoolError:
             if not self._reserve.is_last_room or not self._reserve.give_up():
                 raise
-            database = await self._open_whole(first_seq=first_seq, held=mark)
+            database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
         await self._use(database)
         if self.quarantined is None:
             await self._catch_up(mark)
@@ -424,8 +426,8 @@ class SpoolFile:
                 aside=damage.readings - (pending or 0),
                 oldest_at_ns=damage.oldest_at_ns or held.oldest_at_ns,
             )
-            if not points:
-                points = await asyncio.to_thread(_points_in, damaged)
+            if not self.begun:
+                points = await self._points_in(damaged)
         return await self._open_whole(first_seq=first_seq, held=HighWater(), points=points)
 
     async def _come_back(self, connection: aiosqlite.Connection) -> None:
@@ -518,8 +520,14 @@ class SpoolFile:
         now_ns = self._now_ns()
         self.quarantined = move_aside(self.path, at_ns=now_ns)
         self.totals = Totals(last_seq=self.totals.last_seq)
-        self.rescues.append(Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns)))
+        self.rescues.append(Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns), len(self.points)))
         return self.quarantined
+
+    async def _points_in(self, damaged: Path) -> Sequence[Point]:
+        """The points that a damaged file still knows: its readings can be carried only under these numbers."""
+        points = await asyncio.to_thread(_points_in, damaged)
+        self.rescues[-1] = self.rescues[-1]._replace(named=len(points))
+        return points
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
@@ -535,7 +543,6 @@ class SpoolFile:
 
 
 def _points_in(damaged: Path) -> Sequence[Point]:
-    """The points that a damaged file still knows: its readings can be carried only under these numbers."""
     try:
         with Salvage(damaged) as salvage:
             return salvage.points

@@ -51,9 +51,10 @@ def test_what_the_disk_does_not_take_is_waited_for(code):
 
 
 async def test_a_sector_that_is_gone_for_good_does_not_hold_the_rest_back(path, monkeypatch):
-    """Reading the backlog fails each time while commits go on; then the file is given up, and what is whole is saved."""
+    """Reading the backlog fails each time while commits go on; then the file is given up, and what is whole saved."""
     metrics = Metrics()
     async with running(path, metrics=metrics) as spool:
+        spool.points.intern("a/b/c/plc/level", device="plc")
         seqs = [await spool.append("plc", batch_of(5, mark=n)) for n in range(10)]
         fetch = SpoolFile.fetch
 
