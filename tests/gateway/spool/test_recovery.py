@@ -9,10 +9,10 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.spool import recovery
 from gateway.spool.gapdesk import read_gaps
+from gateway.spool.reserve import PAGE_BYTES
 from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, running
 from tests.waiting import until
 
-PAGE = 4096
 ROWS = 200
 
 
@@ -40,18 +40,25 @@ def leaves(path):
     with sqlite3.connect(path) as connection:
         (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'batches'").fetchone()
     connection.close()
-    pages = path.read_bytes()
-    head = pages[(root - 1) * PAGE : root * PAGE]
-    assert head[0] == 5, "a tree of two levels"
-    end = 12 + 2 * int.from_bytes(head[3:5], "big")
-    cells = [int.from_bytes(head[at : at + 2], "big") for at in range(12, end, 2)]
-    return [int.from_bytes(head[cell : cell + 4], "big") for cell in (*cells, 8)]
+    found = leaves_below(path.read_bytes(), root)
+    assert len(found) > 4
+    return found
+
+
+def leaves_below(pages, number):
+    page = pages[(number - 1) * PAGE_BYTES : number * PAGE_BYTES]
+    if page[0] == 13:
+        return [number]
+    end = 12 + 2 * int.from_bytes(page[3:5], "big")
+    cells = [int.from_bytes(page[at : at + 2], "big") for at in range(12, end, 2)]
+    below = [int.from_bytes(page[cell : cell + 4], "big") for cell in (*cells, 8)]
+    return [leaf for child in below for leaf in leaves_below(pages, child)]
 
 
 def harm(path, number):
     """Overwrites a page."""
     content = bytearray(path.read_bytes())
-    content[(number - 1) * PAGE : number * PAGE] = b"\xa5" * PAGE
+    content[(number - 1) * PAGE_BYTES : number * PAGE_BYTES] = b"\xa5" * PAGE_BYTES
     path.write_bytes(content)
 
 
