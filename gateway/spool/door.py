@@ -43,10 +43,33 @@ def swinging_door(times: Sequence[int], values: Sequence[float], bound: float) -
     if not bound > 0:  # nothing is left of it, or there is a value that is no number
         return changes(times, values)
     stay = [0]
-    place = 0
-    while place < count - 1:
-        place = _reach(times, values, bound, place)
-        stay.append(place)
+    hinge_ns, hinge, place = times[0], values[0], 0
+    low, high = _doorway(hinge)
+    before_ns, before = hinge_ns, hinge
+    for now_ns, value in zip(times[1:], values[1:], strict=True):
+        place += 1
+        run = now_ns - hinge_ns
+        forward = now_ns > before_ns and -LARGEST <= value <= LARGEST
+        if not (forward and low <= (value - hinge) / run <= high):
+            if stay[-1] != place - 1:
+                stay.append(place - 1)
+                hinge_ns, hinge = before_ns, before
+                low, high = _doorway(hinge)
+                run = now_ns - hinge_ns
+            if not (forward and low < high):
+                stay.append(place)
+                hinge_ns, hinge = now_ns, value
+                low, high = _doorway(hinge)
+                before_ns, before = now_ns, value
+                continue
+        below, above = (value - bound - hinge) / run, (value + bound - hinge) / run
+        if below > low:
+            low = below
+        if above < high:
+            high = above
+        before_ns, before = now_ns, value
+    if stay[-1] != count - 1:
+        stay.append(count - 1)
     return stay
 
 
@@ -71,20 +94,6 @@ def changes(times: Sequence[int], values: Sequence[Hashable]) -> list[int]:
     return [0, *inside, count - 1]
 
 
-def _reach(times: Sequence[int], values: Sequence[float], bound: float, start: int) -> int:
-    """The place of the last reading to which one line from `start` does for all between."""
-    began, value = times[start], values[start]
-    if not abs(value) <= LARGEST:
-        return start + 1
-    low, high = -math.inf, math.inf
-    before = began
-    for place in range(start + 1, len(times)):
-        now = times[place]
-        rise = values[place] - value
-        run = now - began
-        if now <= before or not low <= rise / run <= high or not -LARGEST <= values[place] <= LARGEST:
-            return max(place - 1, start + 1)
-        low = max(low, (rise - bound) / run)
-        high = min(high, (rise + bound) / run)
-        before = now
-    return len(times) - 1
+def _doorway(hinge: float) -> tuple[float, float]:
+    """The slopes between which a door that hangs there may open; a value that is not exact lets none open."""
+    return (-math.inf, math.inf) if -LARGEST <= hinge <= LARGEST else (math.inf, -math.inf)

@@ -3,6 +3,7 @@
 import math
 from fractions import Fraction
 from itertools import pairwise
+from random import Random
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -89,3 +90,24 @@ def test_a_ramp_is_two_readings_and_a_step_four():
     assert swinging_door(times, [0.37 * second for second in range(100)], 0.001) == [0, 99]
     assert swinging_door(times, [5.0] * 50 + [9.0] * 50, 0.1) == [0, 49, 50, 99]
     assert swinging_door(times, [7.0] * 100, 0.0) == [0, 99]
+
+
+def test_a_long_walk_comes_close_to_the_bound_and_never_beyond():
+    """Doors shut at random slopes here: one that opened a hundredth too far would let something out."""
+    walk, times, values, bound = Random(7), [], [], 0.25
+    for second in range(20_000):
+        times.append(NOW_NS + second * 10**9 + walk.randrange(10**8))
+        values.append((values[-1] if values else 0.0) + walk.gauss(0.0, 0.05))
+    stay = swinging_door(times, values, bound)
+    assert len(stay) < 2_000
+    furthest = max(
+        abs(
+            Fraction(values[left])
+            + Fraction(times[place] - times[left], times[right] - times[left])
+            * (Fraction(values[right]) - Fraction(values[left]))
+            - Fraction(values[place])
+        )
+        for left, right in pairwise(stay)
+        for place in range(left + 1, right)
+    )
+    assert 0.99 * bound < furthest <= Fraction(bound)
