@@ -10,6 +10,8 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
+from gateway.gap import CAUSES
+
 __all__ = ["DROP_CAUSES", "LATENCY_BUCKETS_S", "Metrics"]
 
 DROP_CAUSES: Final = ("corrupt", "offline_disabled", "spool_closed", "spool_damaged", "spool_full", "unstorable")
@@ -40,6 +42,9 @@ class Metrics:
         )
         self.derived = self._counter("tidegate_readings_derived", "Readings that a module added.", "filter")
         self.dropped = self._counter("tidegate_readings_dropped", "Readings lost, by cause.", "cause")
+        self.gaps = self._counter(
+            "tidegate_gaps", "Intervals with missing readings that were noted in the gap ledger, by cause.", "cause"
+        )
         self.source_errors = self._counter(
             "tidegate_source_errors", "Failed requests, refused tags and odd values, by device.", "device", "cause"
         )
@@ -61,6 +66,7 @@ class Metrics:
         )
         for counter, values in (
             (self.dropped, DROP_CAUSES),
+            (self.gaps, CAUSES),
             (self.published, ("false", "true")),
             (self.commands, _COMMAND_STATUSES),
         ):

@@ -4,9 +4,9 @@ Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: n
 readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that stay, because an outage lasts, are merged
 into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
 a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point
-table, rows set aside, the totals (kept by triggers), readings dropped by cause, the audit, what adapters remember
-(`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found damaged, of which
-`salvage.py` reads what is whole; PATH.reserve is room on the disk for deletions (`reserve.py`).
+table, rows set aside, the totals (kept by triggers), readings dropped by cause, the gap ledger (`gaps.py`), the audit,
+what adapters remember (`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found
+damaged, of which `salvage.py` reads what is whole; PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,
@@ -19,6 +19,9 @@ Invariants
   crash. Rows and their block change places in one transaction, after the block was opened again and held the same.
   No row lies between the numbers of a block. A block goes when the last of its batches was taken, and, at the limit,
   as one; the budget counts what it takes on disk, so that compression buys autonomy.
+- What is missing stands in the gap ledger, in the transaction that loses it: every reading that was accepted or refused
+  is pending, acknowledged, or counted in one row of the ledger, under its device and cause, within the row's interval.
+  What is set aside is missing from then on. A row of the ledger that was handed out to be told never changes.
 - A stored batch never refers to a point that is not stored.
 - A disk that refuses (full, read-only, busy) loses nothing: what waits is tried again, and sources wait with it.
 - One batch that cannot be stored, one row or block that cannot be read, one file that is damaged: each is taken out of
@@ -26,15 +29,17 @@ Invariants
 
 Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
 `spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`.
+The ledger has them, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
 
 It refuses: a file that another process uses, that a newer version made, or that belongs to another program; a file
 system without write-ahead logging. It does not decide what is sent when: that is the uplink's.
 """
 
 from gateway.spool.audit import Audit, AuditEntry
+from gateway.spool.gapdesk import Gaps
 from gateway.spool.memory import Memory
 from gateway.spool.rows import Row
 from gateway.spool.stats import SpoolStats
 from gateway.spool.store import Spool
 
-__all__ = ["Audit", "AuditEntry", "Memory", "Row", "Spool", "SpoolStats"]
+__all__ = ["Audit", "AuditEntry", "Gaps", "Memory", "Row", "Spool", "SpoolStats"]

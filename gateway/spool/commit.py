@@ -18,10 +18,12 @@ import aiosqlite
 
 from gateway.points import Point
 from gateway.spool.blocks import Block, Left
+from gateway.spool.gaprows import WRITE_GAP, row_of_gap
+from gateway.spool.gaps import Change
 from gateway.spool.line import Waiting
 from gateway.spool.schema import Totals, read_dropped, read_totals
 
-__all__ = ["Group", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write"]
+__all__ = ["Group", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -69,6 +71,8 @@ class Group:
         lost: readings that this group drops, by cause.
         dropped: the same causes' counts in the file after this group; absolute, so writing them twice counts once.
         marks: by device, how far the source of what is stored has come; see `adapters.base.Emit`.
+        gaps: the ledger's rows that tell what this group loses, and what sources have lost; None where there are none.
+        noted: how many of the gaps that waited for a transaction are among them, from the first on.
     """
 
     after_seq: int
@@ -86,6 +90,8 @@ class Group:
     lost: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, bytes] = field(default_factory=dict)
+    gaps: Change | None = None
+    noted: int = 0
 
     @property
     def last_seq(self) -> int:
@@ -134,9 +140,19 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany(
             "INSERT OR REPLACE INTO marks (device, mark) VALUES (?, ?)", [*group.marks.items()]
         )
+    if group.gaps is not None:
+        await write_gaps(connection, group.gaps)
     totals = await read_totals(connection)
     await connection.commit()
     return totals
+
+
+async def write_gaps(connection: aiosqlite.Connection, change: Change) -> None:
+    """Writes a change of the gap ledger into the running transaction, which makes what is lost be missing."""
+    await connection.executemany(WRITE_GAP, [row_of_gap(entry) for entry in change.rows])
+    if change.gone:
+        await connection.executemany("DELETE FROM gaps WHERE number BETWEEN ? AND ?", ranges(change.gone))
+    await connection.execute_fetchall("UPDATE totals SET last_gap = ?, gap_changes = ?", (change.last, change.changes))
 
 
 async def merge(connection: aiosqlite.Connection, block: Block, *, left: Left) -> Totals:
@@ -173,12 +189,15 @@ async def _set_aside(connection: aiosqlite.Connection, cause: str, seqs: Sequenc
 async def was_committed(connection: aiosqlite.Connection, group: Group) -> Totals | None:
     """The totals when the file shows the whole of `group`, None when it shows nothing of it.
 
-    A group that neither stores nor drops leaves no mark; it is taken as not committed, for deleting again does no harm.
+    A group that neither stores nor drops nor notes a gap leaves no mark; it is taken as not committed, for deleting
+    again does no harm.
     """
-    if not group.stored and not group.dropped:
+    if not group.stored and not group.dropped and group.gaps is None:
         return None
     totals = await read_totals(connection)
     if totals.last_seq != group.last_seq:
+        return None
+    if group.gaps is not None and totals.gap_changes != group.gaps.changes:
         return None
     dropped = await read_dropped(connection)
     return totals if all(dropped.get(cause) == count for cause, count in group.dropped.items()) else None

@@ -8,10 +8,11 @@ dropping them would lose readings that the device will not give again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gateway.errors import SpoolError
+from gateway.gap import Gap
 
 __all__ = ["Line", "Waiting"]
 
@@ -29,6 +30,7 @@ class Waiting:
     set_aside: bool
     stored: asyncio.Future[int]
     mark: bytes = b""
+    gaps: Sequence[Gap] = ()
 
     def answer(self, seq: int) -> None:
         """Tells the caller, where one still listens, which number the batch has; 0: it was not stored."""

@@ -120,6 +120,7 @@ class Merger:
         with_file: hands out the spool's file, one user at a time.
         readings: of one block.
         taken: whether the broker has taken the row of this number, which is then about to go.
+        missed: whether it was given up instead; its deletion is for the commit that notes the gap.
         damaged: called with number and readings of a row that cannot be read; it is then about to go, too.
         made: called with readings and bytes of a block that was made.
         now_ns: UTC ns since 1970.
@@ -131,6 +132,7 @@ class Merger:
         *,
         readings: int,
         taken: Callable[[int], bool],
+        missed: Callable[[int], bool],
         damaged: Callable[[int, int], None],
         made: Callable[[int, int], None],
         now_ns: Callable[[], int],
@@ -138,6 +140,7 @@ class Merger:
         self.readings = min(readings, MOST_READINGS)
         self._with_file = with_file
         self._taken = taken
+        self._missed = missed
         self._damaged = damaged
         self._made = made
         self._now_ns = now_ns
@@ -215,8 +218,9 @@ class Merger:
         left = block.left
         there = {seq for (seq,) in await file.fetch(_THERE, (left.first, left.last))}
         inside = {seq for seq, size in enumerate(left.sizes, start=left.first) if size}
-        if not there & inside or not all(map(self._taken, there - inside)):
-            return 0  # All were taken meanwhile, or there is a row in between that cannot be read.
+        between = there - inside
+        if not there & inside or not all(map(self._taken, between)) or any(map(self._missed, between)):
+            return 0  # All were taken meanwhile, or there is a row in between that cannot be read, or was given up.
         whole, left = left, left.without(inside - there)
         await file.merge(block, left=left)
         self.look(file.totals)

@@ -8,10 +8,19 @@ from typing import Final
 
 from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch
+from gateway.gap import Gap
 from gateway.spool.blocks import Left
 from gateway.spool.commit import Group
 from gateway.spool.line import Waiting
+from gateway.spool.losses import (
+    gap_of_waiting,
+    gaps_of_blocks,
+    gaps_of_rows,
+    gaps_of_unreadable,
+    gaps_of_unreadable_blocks,
+)
 from gateway.spool.retention import Admission, StoredSize, admit, choose_victims
+from gateway.spool.rows import counted
 from gateway.spool.spoolfile import SpoolFile
 
 __all__ = ["MOST_DELETED", "decide"]
@@ -48,8 +57,11 @@ async def decide(
     unreadable: Mapping[int, int],
     unreadable_blocks: Mapping[int, int],
     marks: Mapping[str, bytes],
+    noted: Sequence[Gap],
+    given_up: Mapping[int, Gap],
     most_deleted: int,
     spare_the_stored: bool,
+    now_ns: int,
 ) -> Group | None:
     """The next transaction; None where there is nothing to do.
 
@@ -61,8 +73,11 @@ async def decide(
         unreadable: number to readings of rows that cannot be decoded.
         unreadable_blocks: the same of blocks, by their last number.
         marks: by device, marks of batches of which the filters left nothing.
+        noted: gaps that wait for a transaction.
+        given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
+        now_ns: UTC ns.
     """
     totals = file.totals
     admission = admit(
@@ -73,33 +88,49 @@ async def decide(
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
         taken, admission = (), Admission(frozenset(), 0)
-    if not (taken or acked or unreadable or unreadable_blocks or marks):
+    if not (taken or acked or unreadable or unreadable_blocks or marks or noted):
         return None
     left: list[Left] = []
-    noted: Sequence[int] = sorted(acked)[:most_deleted]
-    if noted and totals.blocks:
-        left, noted = await _left_after(file, noted, unreadable_blocks)
+    noted_acked: Sequence[int] = sorted(acked)[:most_deleted]
+    if noted_acked and totals.blocks:
+        left, noted_acked = await _left_after(file, noted_acked, unreadable_blocks)
     aside_victims = await _victims(file, _ASIDE_SIZES, admission.to_free_bytes)
     freed_bytes = sum(victim.size_bytes for victim in aside_victims)
     victims = await _victims(file, _SIZES, admission.to_free_bytes - freed_bytes)
     victim_rows = [victim for victim in victims if not victim.in_block]
     victim_blocks = [victim for victim in victims if victim.in_block and victim.seq not in unreadable_blocks]
-    waiting_in = {block.last: block.readings for block in left}
+    lost_rows = [victim for victim in victim_rows if victim.seq not in acked and victim.seq not in unreadable]
+    left_in = {block.last: block for block in left}
     refused = [taken[index] for index in sorted(admission.refused)]
     lost = {
         "spool_full": sum(waiting.readings for waiting in refused)
         + sum(victim.readings for victim in aside_victims)
-        + sum(victim.readings for victim in victim_rows if victim.seq not in acked and victim.seq not in unreadable)
-        + sum(waiting_in.get(victim.seq, victim.readings or 0) for victim in victim_blocks),
+        + sum(counted(victim.readings) for victim in lost_rows)
+        + sum(
+            left_in[victim.seq].readings if victim.seq in left_in else counted(victim.readings)
+            for victim in victim_blocks
+        ),
         "corrupt": sum(unreadable.values()) + sum(unreadable_blocks.values()),
     }
+    stored = [waiting for index, waiting in enumerate(taken) if index not in admission.refused]
+    gaps = [
+        *noted,
+        *(given_up[seq] for seq in noted_acked if seq in given_up),
+        *(gap for waiting in taken for gap in waiting.gaps),
+        *(gap_of_waiting(waiting, "set_aside") for waiting in stored if waiting.set_aside),
+        *await gaps_of_unreadable(file, unreadable, "corrupt"),
+        *await gaps_of_unreadable_blocks(file, unreadable_blocks, "corrupt", now_ns=now_ns),
+        *await gaps_of_rows(file, lost_rows, "spool_full"),
+        *await gaps_of_blocks(file, victim_blocks, "spool_full", left=left_in, now_ns=now_ns),
+        *(gap_of_waiting(waiting, "spool_full") for waiting in refused),
+    ]
     return Group(
         after_seq=totals.last_seq,
         taken=len(taken),
-        stored=[waiting for index, waiting in enumerate(taken) if index not in admission.refused],
+        stored=stored,
         refused=refused,
         points=file.points.unsaved() if taken else (),
-        acked=noted,
+        acked=noted_acked,
         left=left,
         victims=[victim.seq for victim in victim_rows],
         victim_blocks=[victim.seq for victim in victim_blocks],
@@ -109,6 +140,8 @@ async def decide(
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
         marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
+        gaps=file.ledger.change(gaps, now_ns=now_ns),
+        noted=len(noted),
     )
 
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiosqlite
 
 from gateway.batch import Kind
 from gateway.errors import SpoolError, TidegateError
 from gateway.points import Point, PointTable
+from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
+from gateway.spool.gaps import Ledger
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
@@ -32,6 +35,7 @@ __all__ = [
     "is_damage",
     "open_database",
     "read_dropped",
+    "read_ledger",
     "read_totals",
 ]
 
@@ -198,11 +202,31 @@ MIGRATIONS: Final = (
             block_readings = block_readings - OLD.readings;
     END;
     """,
+    # The gap ledger. What waits to be told is found by its index; `totals` numbers the rows and counts the changes.
+    """
+    CREATE TABLE gaps (
+        number INTEGER PRIMARY KEY,
+        device TEXT NOT NULL,
+        tag TEXT,
+        part TEXT,
+        cause TEXT NOT NULL,
+        from_ns INTEGER NOT NULL,
+        to_ns INTEGER NOT NULL,
+        readings INTEGER,
+        noted_ns INTEGER NOT NULL,
+        changed_ns INTEGER NOT NULL,
+        telling INTEGER NOT NULL
+    );
+    CREATE INDEX gaps_to_tell ON gaps (number) WHERE telling < 2;
+    ALTER TABLE totals ADD COLUMN last_gap INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE totals ADD COLUMN gap_changes INTEGER NOT NULL DEFAULT 0;
+    UPDATE totals SET last_gap = last_seq;
+    """,
 )
 
 _TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
-           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
+           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes, last_gap, gap_changes,
            (SELECT at_ns FROM (
                SELECT seq, at_ns FROM (SELECT seq, at_ns FROM batches ORDER BY seq LIMIT 1)
                UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks ORDER BY last LIMIT 1)
@@ -233,12 +257,27 @@ class Damaged(Exception):
     Attributes:
         last_seq: the highest number the file gave; 0 where that cannot be read.
         readings: how many readings it held; 0 where that cannot be read.
+        pending_readings: those of them that waited for the broker; None where that cannot be read.
+        oldest_at_ns: when the oldest of those was accepted, UTC ns; 0 where that cannot be read.
+        ledger: the gaps that nobody was told of; those that can be read.
     """
 
-    def __init__(self, reason: str, *, last_seq: int = 0, readings: int = 0) -> None:
+    def __init__(
+        self,
+        reason: str,
+        *,
+        last_seq: int = 0,
+        readings: int = 0,
+        pending_readings: int | None = None,
+        oldest_at_ns: int = 0,
+        ledger: Ledger | None = None,
+    ) -> None:
         super().__init__(reason)
         self.last_seq = last_seq
         self.readings = readings
+        self.pending_readings = pending_readings
+        self.oldest_at_ns = oldest_at_ns
+        self.ledger = Ledger() if ledger is None else ledger
 
 
 class Totals(NamedTuple):
@@ -256,6 +295,8 @@ class Totals(NamedTuple):
     blocks: int
     block_readings: int
     block_bytes: int
+    last_gap: int
+    gap_changes: int
     oldest_at_ns: int | None
 
     @property
@@ -272,6 +313,7 @@ class Database:
     totals: Totals
     dropped: dict[str, int]
     points: PointTable
+    ledger: Ledger
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -291,6 +333,7 @@ async def open_database(
     first_seq: int,
     points: Sequence[Point] = (),
     dropped: Mapping[str, int] | None = None,
+    ledger: Ledger | None = None,
     log_bytes: int = WAL_LIMIT_BYTES,
 ) -> Database:
     """Opens the file; makes it where there is none, and brings it up to the newest schema.
@@ -300,6 +343,7 @@ async def open_database(
         first_seq: the first number that a file made here gives.
         points: what a file made here knows from the start: the points of the one it replaces.
         dropped: what a file made here counts as lost from the start, by cause.
+        ledger: the gaps that a file made here knows from the start.
         log_bytes: what the log may keep of the disk, at most `WAL_LIMIT_BYTES`; at half of it the log is
             worked in.
 
@@ -316,12 +360,13 @@ async def open_database(
         await _configure(connection, path, log_bytes=min(log_bytes, WAL_LIMIT_BYTES))
         await _migrate(connection)
         await _check(connection)
-        await _begin(connection, first_seq=first_seq, points=points, dropped=dropped or {})
+        await _begin(connection, first_seq=first_seq, points=points, dropped=dropped or {}, ledger=ledger or Ledger())
         database = Database(
             connection,
             await read_totals(connection),
             await read_dropped(connection),
             await _read_points(connection),
+            await read_ledger(connection),
         )
         opened = True
     except sqlite3.DatabaseError as error:
@@ -347,6 +392,12 @@ async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
     """Readings lost since the file was made, by cause."""
     rows = await connection.execute_fetchall("SELECT cause, readings FROM dropped")
     return {cause.decode(errors="replace"): readings for cause, readings in rows}
+
+
+async def read_ledger(connection: aiosqlite.Connection) -> Ledger:
+    """The gaps that nobody was told of."""
+    ((last, changes),) = await connection.execute_fetchall("SELECT last_gap, gap_changes FROM totals")
+    return Ledger(map(gap_of_row, await connection.execute_fetchall(GAPS_TO_TELL)), last=last, changes=changes)
 
 
 async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
@@ -409,11 +460,20 @@ async def _check(connection: aiosqlite.Connection) -> None:
 
 
 async def _begin(
-    connection: aiosqlite.Connection, *, first_seq: int, points: Sequence[Point], dropped: Mapping[str, int]
+    connection: aiosqlite.Connection,
+    *,
+    first_seq: int,
+    points: Sequence[Point],
+    dropped: Mapping[str, int],
+    ledger: Ledger,
 ) -> None:
     if list(await connection.execute_fetchall("SELECT 1 FROM totals")):
         return
-    await connection.execute_fetchall("INSERT INTO totals (id, last_seq) VALUES (1, ?)", (first_seq - 1,))
+    await connection.execute_fetchall(
+        "INSERT INTO totals (id, last_seq, last_gap, gap_changes) VALUES (1, ?, ?, ?)",
+        (first_seq - 1, ledger.last or first_seq - 1, ledger.changes),
+    )
+    await connection.executemany(WRITE_GAP, map(row_of_gap, ledger.entries.values()))
     await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
     await connection.executemany("INSERT INTO dropped VALUES (?, ?)", dropped.items())
     await connection.commit()
@@ -430,8 +490,8 @@ async def _read_points(connection: aiosqlite.Connection) -> PointTable:
         raise Damaged(f"its point table cannot be read: {error}", **await _salvage(connection)) from error
 
 
-async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, int]:
-    """What a damaged file may still tell: where its numbers ended, and how much it held."""
+async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
+    """What a damaged file may still tell: where its numbers ended, how much it held, and what was missing before."""
     if connection is None:
         return {}
     try:
@@ -440,4 +500,13 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, int]:
         return {}
     if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < _LARGEST_SEQ:
         return {}
-    return {"last_seq": totals.last_seq, "readings": max(0, totals.readings + totals.aside_readings)}
+    told: dict[str, Any] = {
+        "last_seq": totals.last_seq,
+        "readings": max(0, totals.readings + totals.aside_readings),
+        "pending_readings": max(0, totals.readings),
+        "oldest_at_ns": totals.oldest_at_ns if isinstance(totals.oldest_at_ns, int) else 0,
+    }
+    if 0 <= totals.last_gap < _LARGEST_SEQ:
+        with suppress(sqlite3.Error):
+            told["ledger"] = await read_ledger(connection)
+    return told

@@ -20,11 +20,13 @@ from typing import Any, Final, Protocol, TypeVar
 import aiosqlite
 
 from gateway.errors import SpoolError
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
 from gateway.spool.commit import Group, merge, roll_back, was_committed, write
 from gateway.spool.files import FileLock, move_aside, size_bytes
+from gateway.spool.gaps import Ledger
 from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_totals
 from gateway.spool.written import ThreadAccount
@@ -65,6 +67,7 @@ class SpoolFile:
         totals: as of the last commit.
         dropped: readings lost since the file was made, by cause, as of the last commit.
         points: the point table; the same object for the spool's whole life.
+        ledger: the gaps that nobody was told of, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
     """
 
@@ -74,6 +77,7 @@ class SpoolFile:
     def __init__(self, path: Path, *, lock: FileLock, metrics: Metrics, now_ns: Callable[[], int]) -> None:
         self.path = path
         self.dropped: dict[str, int] = {}
+        self.ledger = Ledger()
         self.quarantined: Path | None = None
         self._lock = lock
         self._reserve = Reserve(path)
@@ -249,6 +253,8 @@ class SpoolFile:
         self.dropped.update(group.dropped)
         if group.points:
             self.points.mark_saved(group.points[-1].number)
+        if group.gaps is not None:
+            self.ledger.adopt(group.gaps)
 
     async def _open(self) -> None:
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
@@ -258,7 +264,12 @@ class SpoolFile:
         try:
             database = await self._open_database(first_seq=first_seq)
         except Damaged as damage:
-            self._move_aside(damage.readings)
+            self.ledger = Ledger(
+                damage.ledger.entries.values(),
+                last=damage.ledger.last or first_seq - 1,
+                changes=damage.ledger.changes,
+            )
+            self._move_aside(damage.readings, pending=damage.pending_readings, oldest_at_ns=damage.oldest_at_ns)
             database = await self._open_fresh(first_seq=max(first_seq, damage.last_seq + 1))
         self.points = database.points
         await self._use(database)
@@ -266,7 +277,12 @@ class SpoolFile:
     async def _reopen(self) -> None:
         await self._disconnect()
         if self._damaged:
-            self._move_aside(self.totals.readings + self.totals.aside_readings)
+            totals = self.totals
+            self._move_aside(
+                totals.readings + totals.aside_readings,
+                pending=totals.readings,
+                oldest_at_ns=totals.oldest_at_ns or 0,
+            )
             self._damaged = False
         points = list(self.points)
         database = await self._open_fresh(first_seq=self.totals.last_seq + 1, points=points)
@@ -275,7 +291,9 @@ class SpoolFile:
 
     async def _open_fresh(self, *, first_seq: int, points: Sequence[Point] = ()) -> Database:
         try:
-            return await self._open_database(first_seq=first_seq, points=points, dropped=self.dropped)
+            return await self._open_database(
+                first_seq=first_seq, points=points, dropped=self.dropped, ledger=self.ledger
+            )
         except Damaged as damage:
             raise SpoolError(
                 f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "
@@ -283,13 +301,19 @@ class SpoolFile:
             ) from damage
 
     async def _open_database(
-        self, *, first_seq: int, points: Sequence[Point] = (), dropped: Mapping[str, int] | None = None
+        self,
+        *,
+        first_seq: int,
+        points: Sequence[Point] = (),
+        dropped: Mapping[str, int] | None = None,
+        ledger: Ledger | None = None,
     ) -> Database:
         return await open_database(
             self.path,
             first_seq=first_seq,
             points=points,
             dropped=dropped,
+            ledger=ledger,
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
@@ -297,10 +321,20 @@ class SpoolFile:
         self._connection = database.connection
         self.totals = database.totals
         self.dropped = database.dropped
+        self.ledger = database.ledger
         await self._account.begin(database.connection)
 
-    def _move_aside(self, readings: int) -> None:
-        self.quarantined = move_aside(self.path, at_ns=self._now_ns())
+    def _move_aside(self, readings: int, *, pending: int | None, oldest_at_ns: int) -> None:
+        now_ns = self._now_ns()
+        self.quarantined = move_aside(self.path, at_ns=now_ns)
+        if pending != 0:
+            # What was set aside was told when that happened.
+            change = self.ledger.change(
+                [Gap("", "spool_damaged", min(oldest_at_ns, now_ns), now_ns, pending)], now_ns=now_ns
+            )
+            assert change is not None
+            self.ledger.adopt(change)
+            self._metrics.gaps.labels("spool_damaged").inc()
         if readings:
             self.dropped["spool_damaged"] = self.dropped.get("spool_damaged", 0) + readings
             self._metrics.dropped.labels("spool_damaged").inc(readings)

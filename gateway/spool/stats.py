@@ -31,6 +31,7 @@ class SpoolStats:
         accepted_batches: batches stored since the file was made.
         accepted_readings: their readings.
         dropped: readings lost since the file was made, by cause.
+        gaps_to_tell: rows of the gap ledger that the broker has not taken yet.
         last_seq: the highest number given.
         oldest_at_ns: when the oldest row that waits was accepted, UTC ns; None where none waits.
         file_bytes: database and write-ahead log on disk.
@@ -57,6 +58,7 @@ class SpoolStats:
     accepted_batches: int
     accepted_readings: int
     dropped: Mapping[str, int]
+    gaps_to_tell: int = 0
     last_seq: int
     oldest_at_ns: int | None
     file_bytes: int

@@ -11,20 +11,24 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from gateway.batch import EMPTY, Batch
 from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch, SpoolError
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.spool.audit import Audit
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
+from gateway.spool.gapdesk import Gaps
+from gateway.spool.gaps import Noted
 from gateway.spool.line import Line, Waiting
+from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
 from gateway.spool.outlook import Outlook
@@ -84,6 +88,8 @@ class Spool:
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
         self._marks: dict[str, bytes] = {}
+        self._noted = Noted()
+        self._given_up: dict[int, Gap] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
@@ -95,11 +101,13 @@ class Spool:
             self._with_file,
             readings=block_readings(settings.max_bytes),
             taken=self._acked.__contains__,
+            missed=self._given_up.__contains__,
             damaged=self._found_unreadable,
             made=self._outlook.measured,
             now_ns=now_ns,
         )
         self._merger.look(file.totals)
+        self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
         self._most_deleted = MOST_DELETED
@@ -142,7 +150,14 @@ class Spool:
         return self._file.points
 
     async def append(
-        self, device: str, batch: Batch, *, set_aside: bool = False, aside: Batch = EMPTY, mark: bytes = b""
+        self,
+        device: str,
+        batch: Batch,
+        *,
+        set_aside: bool = False,
+        aside: Batch = EMPTY,
+        mark: bytes = b"",
+        gaps: Sequence[Gap] = (),
     ) -> int:
         """Stores a batch; returns once it is durable.
 
@@ -157,6 +172,7 @@ class Spool:
                 cancelled in between cannot lose one of them.
             mark: how far the device's source has come with this batch; committed with it, or, where there is nothing
                 to store, within `MARK_DELAY_S`.
+            gaps: what the source lost before this batch; committed with it, or soon where there is nothing to store.
 
         Returns:
             The batch's number; 0 where nothing was stored: the batch was empty, or the spool is full and the batch was
@@ -171,18 +187,20 @@ class Spool:
         ]
         if not parts:
             self._note(device, mark)
+            self.note_gaps(gaps)
             return 0
         largest_bytes = max(len(part.data) for part in parts)
         if largest_bytes > LARGEST_BATCH_BYTES:
-            why = f"{largest_bytes} bytes, at most {LARGEST_BATCH_BYTES} are taken"
-            raise self._unstorable(device, sum(part.readings for part in parts), why)
+            self.note_gaps(gaps)
+            raise self._unstorable(parts, f"{largest_bytes} bytes, at most {LARGEST_BATCH_BYTES} are taken")
         parts[-1].mark = mark
+        parts[-1].gaps = gaps
         if mark:
             self._marks.pop(device, None)  # it is older than the one that goes with this batch
         try:
             await self._line.enter(*parts)
         except SpoolError:
-            self._metrics.dropped.labels("spool_closed").inc(sum(part.readings for part in parts))
+            self._too_late(parts)
             raise
         *_, seq = await asyncio.gather(*(part.stored for part in parts))
         return seq if batch else 0
@@ -242,6 +260,21 @@ class Spool:
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
         self._arm()
 
+    def give_up(self, seqs: Mapping[int, Gap]) -> None:
+        """Marks rows as not to be delivered any more: like `ack`, and the gap of each is noted when it is deleted.
+
+        Whoever gives them up counts their readings.
+        """
+        last_seq = self._file.totals.last_seq
+        self._given_up.update({seq: gap for seq, gap in seqs.items() if 0 < seq <= last_seq})
+        self.ack(seqs)
+
+    def note_gaps(self, gaps: Sequence[Gap]) -> None:
+        """Notes what is missing, with the next commit."""
+        if gaps:
+            self._noted.add(gaps)
+            self._wake.set()
+
     def memory(self, device: str) -> Memory:
         """What this device's adapter remembers, kept in the spool's file."""
         return Memory(self._with_file, device)
@@ -249,6 +282,11 @@ class Spool:
     async def forget_others(self, devices: Iterable[str]) -> None:
         """Forgets what adapters remember of any other device than these."""
         await forget_others(self._with_file, devices)
+
+    @property
+    def gaps(self) -> Gaps:
+        """The gap ledger that is kept in the spool's file."""
+        return self._gaps
 
     def audit(self, *, max_rows: int) -> Audit:
         """The audit that is kept in the spool's file.
@@ -289,7 +327,9 @@ class Spool:
         try:
             await self._commit_all()
         finally:
-            self._abandon()
+            if self._abandon():
+                with suppress(SpoolError):  # there is nobody left to tell
+                    await self._commit()
             self._disarm()
             if self._mark_timer is not None:
                 self._mark_timer.cancel()
@@ -346,6 +386,7 @@ class Spool:
             accepted_batches=totals.accepted_batches,
             accepted_readings=totals.accepted_readings,
             dropped=dict(self._file.dropped),
+            gaps_to_tell=len(self._file.ledger),
             last_seq=totals.last_seq,
             blocks=totals.blocks,
             block_readings=totals.block_readings,
@@ -366,18 +407,27 @@ class Spool:
             ),
         )
 
-    def _abandon(self) -> None:
-        """Answers those whose batches the disk refused to the end."""
-        for waiting in self._line.front():
-            self._metrics.dropped.labels("spool_closed").inc(waiting.readings)
+    def _abandon(self) -> bool:
+        """Answers those whose batches the disk refused to the end; whether there were any."""
+        abandoned = self._line.front()
+        self._too_late(abandoned)
+        for waiting in abandoned:
             waiting.fail(self._closed_error())
-        self._line.leave(len(self._line))
+        self._line.leave(len(abandoned))
+        return bool(abandoned)
+
+    def _too_late(self, batches: Sequence[Waiting]) -> None:
+        for waiting in batches:
+            self._metrics.dropped.labels("spool_closed").inc(waiting.readings)
+            self._noted.add((*waiting.gaps, gap_of_waiting(waiting, "spool_closed")))
 
     def _closed_error(self) -> SpoolError:
         return SpoolError(f"The spool {self._file.path} was closed before these readings were stored.")
 
-    def _unstorable(self, device: str, readings: int, why: str) -> SpoolError:
+    def _unstorable(self, batches: Sequence[Waiting], why: str) -> SpoolError:
+        device, readings = batches[0].device, sum(waiting.readings for waiting in batches)
         self._metrics.dropped.labels("unstorable").inc(readings)
+        self.note_gaps([gap_of_waiting(waiting, "unstorable") for waiting in batches])
         return SpoolError(
             f"Storing {readings} readings of {device!r} in the spool {self._file.path} is not possible: {why}. "
             "They are counted as dropped; the other readings are not affected. Please report this."
@@ -404,7 +454,7 @@ class Spool:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
         goal = self._line.entered
         acked = set(self._acked)
-        while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks:
+        while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks or self._noted:
             await self._commit()
 
     async def _with_file(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> _Result:
@@ -432,8 +482,11 @@ class Spool:
                     unreadable=self._unreadable,
                     unreadable_blocks=self._unreadable_blocks,
                     marks=self._marks,
+                    noted=self._noted.take(),
+                    given_up=self._given_up,
                     most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
+                    now_ns=self._now_ns(),
                 )
                 if group is None:
                     return
@@ -456,6 +509,7 @@ class Spool:
     async def _replace(self) -> None:
         self._wake.set()  # What waits goes into the fresh file.
         self._acked.clear()
+        self._given_up.clear()
         self._unreadable.clear()
         self._unreadable_blocks.clear()
         self._reader.forget()
@@ -477,7 +531,8 @@ class Spool:
         """Finds the one batch that SQLite does not take: each of the group's batches gets a transaction of its own."""
         if group.taken == 1:
             (waiting,) = self._line.front(1)
-            waiting.fail(self._unstorable(waiting.device, waiting.readings, str(error)))
+            self.note_gaps(waiting.gaps)
+            waiting.fail(self._unstorable([waiting], str(error)))
             self._leave(1)
         else:
             self._suspects = group.taken
@@ -495,6 +550,10 @@ class Spool:
             waiting.answer(0)
         self._leave(group.taken)
         self._acked.difference_update(group.acked)
+        if self._given_up:
+            for seq in group.acked:
+                self._given_up.pop(seq, None)
+        self._noted.done(group.noted)
         for device, mark in group.marks.items():
             if self._marks.get(device) == mark:
                 del self._marks[device]
@@ -513,11 +572,13 @@ class Spool:
         self._outlook.stored(group.stored)
         for cause, count in group.lost.items():
             self._metrics.dropped.labels(cause).inc(count)
+        for cause in group.gaps.begun if group.gaps is not None else ():
+            self._metrics.gaps.labels(cause).inc()
         self._error = ""
         self._commits += 1
         self._stored_readings += stored_readings
         self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
-        if self._line or self._unreadable or self._unreadable_blocks or deletions_left:
+        if self._line or self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
             self._wake.set()
 
     def _arm(self) -> None:

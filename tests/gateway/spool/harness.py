@@ -30,6 +30,7 @@ async def open_spool(
     path: Path,
     *,
     metrics: Metrics | None = None,
+    now_ns: Callable[[], int] = lambda: START_NS,
     clock: Callable[[], float] = time.monotonic,
     **settings: Any,
 ) -> Spool:
@@ -37,15 +38,17 @@ async def open_spool(
         path,
         settings=DatabaseSettings(**settings),
         metrics=metrics or Metrics(),
-        now_ns=lambda: START_NS,
+        now_ns=now_ns,
         jitter=lambda: 0.0,
         clock=clock,
     )
 
 
 @asynccontextmanager
-async def running(path: Path, *, metrics: Metrics | None = None, **settings: Any) -> AsyncIterator[Spool]:
-    spool = await open_spool(path, metrics=metrics, **settings)
+async def running(
+    path: Path, *, metrics: Metrics | None = None, now_ns: Callable[[], int] = lambda: START_NS, **settings: Any
+) -> AsyncIterator[Spool]:
+    spool = await open_spool(path, metrics=metrics, now_ns=now_ns, **settings)
     task = asyncio.create_task(spool.run(), name="spool")
     try:
         yield spool

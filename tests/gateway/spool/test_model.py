@@ -1,16 +1,26 @@
-"""The spool against a model of a few lines, over random lives: full, drained, closed, crashed, opened again."""
+"""The spool against a model of a few lines, over random lives: full, drained, closed, crashed, opened again.
+
+The gap ledger is part of it: every reading that was accepted, or refused, and neither waits nor was acknowledged stands
+in a row of the ledger, counted once, under its device and cause, within the row's interval.
+"""
 
 import asyncio
 import shutil
 import tempfile
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from gateway.batch import Batch
+from gateway.gap import Gap, gap_of
+from gateway.spool import merge
+from gateway.spool.gapdesk import read_gaps
+from gateway.spool.gaps import QUIET_NS
 from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool
 
 MAX_BYTES = 4000
@@ -27,10 +37,19 @@ class Stored:
         return 4 + self.batch.nbytes
 
 
+def counted_by_kind(gaps):
+    readings = Counter()
+    for gap in gaps:
+        readings[gap.device, gap.cause] += gap.readings
+    return readings
+
+
 class SpoolLife(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp())
+        self.patches = pytest.MonkeyPatch()
+        self.patches.setattr(merge, "SETTLED_NS", 1 << 62)  # only the rule merges, whatever the clock says
         self.lives = 0
         self.path = self.folder / "0" / "spool.db"
         self.runner = asyncio.Runner()
@@ -40,6 +59,13 @@ class SpoolLife(RuleBasedStateMachine):
         self.accepted_readings = 0
         self.dropped_readings = 0
         self.mark = 0
+        self.now_ns = START_NS
+        self.missing: list[Gap] = []
+        """One for each batch that is missing."""
+        self.given_up: set[int] = set()
+        """Some of `acked`: nobody took them."""
+        self.untold: dict[int, Gap] = {}
+        """What was handed out to be told, by number."""
         self.blocks: dict[int, tuple[set[int], int]] = {}
         """By last number: those that wait, and what it takes."""
 
@@ -49,7 +75,9 @@ class SpoolLife(RuleBasedStateMachine):
         self.runner.run(self.open())
 
     async def open(self):
-        self.spool = await open_spool(self.path, max_bytes=MAX_BYTES, when_full=self.when_full)
+        self.spool = await open_spool(
+            self.path, now_ns=lambda: self.now_ns, max_bytes=MAX_BYTES, when_full=self.when_full
+        )
         self.task = asyncio.create_task(self.spool.run())
 
     async def close(self):
@@ -60,9 +88,15 @@ class SpoolLife(RuleBasedStateMachine):
         self.forget(self.acked)
         self.acked.clear()
 
+    def miss(self, row, cause):
+        self.missing.append(gap_of(row.device, cause, row.batch))
+
     def forget(self, seqs):
         for seq in seqs:
-            self.rows.pop(seq, None)
+            row = self.rows.pop(seq, None)
+            if row is not None and seq in self.given_up:
+                self.miss(row, "offline_disabled")
+            self.given_up.discard(seq)
         for last, (inside, _) in list(self.blocks.items()):
             inside.intersection_update(self.rows)
             if not inside:
@@ -87,10 +121,16 @@ class SpoolLife(RuleBasedStateMachine):
             victim = victims.pop(0)
             gone = set(self.blocks[victim][0]) if victim in self.blocks else {victim}
             self.dropped_readings += sum(len(self.rows[seq].batch) for seq in gone)
+            for seq in gone:
+                if not self.rows[seq].set_aside:  # that was told when it was set aside
+                    self.miss(self.rows[seq], "spool_full")
             self.forget(gone)
         if self.used_bytes() + row.size_bytes > MAX_BYTES:
             self.dropped_readings += len(row.batch)
+            self.miss(row, "spool_full")
             return 0
+        if row.set_aside:
+            self.miss(row, "set_aside")
         self.rows[self.next_seq] = row
         self.next_seq += 1
         self.accepted_readings += len(row.batch)
@@ -121,6 +161,31 @@ class SpoolLife(RuleBasedStateMachine):
         if flush:
             self.flush()
 
+    @rule(data=st.data(), flush=st.booleans())
+    def give_up(self, data, flush):
+        pending = [seq for seq, row in self.rows.items() if not row.set_aside and seq not in self.acked]
+        chosen = data.draw(st.lists(st.sampled_from(pending))) if pending else []
+
+        async def give_up():
+            rows = {seq: self.rows[seq] for seq in chosen}
+            self.spool.give_up({seq: gap_of(row.device, "offline_disabled", row.batch) for seq, row in rows.items()})
+
+        self.runner.run(give_up())
+        self.acked.update(chosen)
+        self.given_up.update(chosen)
+        if flush:
+            self.flush()
+
+    @rule(limit=st.integers(1, 3), told=st.booleans())
+    def tell(self, limit, told):
+        """The same number says the same thing for good, however often and in however many lives it is handed out."""
+        self.now_ns += QUIET_NS
+        entries = self.runner.run(self.spool.gaps.take(limit))
+        for entry in entries:
+            assert self.untold.setdefault(entry.number, entry.gap) == entry.gap
+        if told:
+            self.runner.run(self.spool.gaps.told([entry.number for entry in entries]))
+
     @rule(data=st.data(), limit=st.integers(1, 100))
     def pending(self, data, limit):
         numbers = st.integers(START_NS // 1000 - 1, self.next_seq)
@@ -146,7 +211,8 @@ class SpoolLife(RuleBasedStateMachine):
                 gathered += len(row.batch)
         self.spool._merger.readings = readings
         merged = self.runner.run(self.spool._merger.merge())
-        assert merged == (gathered if gathered >= readings else 0)
+        given_up_between = any(run[0] <= seq <= run[-1] for seq in self.given_up & self.loose().keys() if run)
+        assert merged == (gathered if gathered >= readings else 0) or (given_up_between and not merged)
         if merged:
             sql = "SELECT bytes FROM blocks WHERE last = ? AND first = ?"
             ((size_bytes,),) = self.runner.run(self.spool._file.fetch(sql, (run[-1], run[0])))
@@ -180,6 +246,7 @@ class SpoolLife(RuleBasedStateMachine):
         there = {row.seq for row in self.runner.run(drain(self.spool))}
         self.forget(self.acked - there)
         self.acked.clear()
+        self.given_up.clear()
 
     @invariant()
     def what_is_there_is_what_the_model_says(self):
@@ -203,10 +270,30 @@ class SpoolLife(RuleBasedStateMachine):
         assert waiting_blocks <= stats.blocks <= len(self.blocks)
         assert len(expected) <= stats.backlog_batches <= len(expected) + len(self.acked)
 
+    @invariant()
+    def what_is_missing_stands_in_the_ledger(self):
+        if not hasattr(self, "spool"):
+            return
+        rows = [entry.gap for entry in read_gaps(self.path)]
+        for gap in self.missing:
+            assert any(
+                (row.device, row.cause) == (gap.device, gap.cause)
+                and row.from_ns <= gap.from_ns
+                and gap.to_ns <= row.to_ns
+                for row in rows
+            )
+        found, missing, perhaps = (counted_by_kind(gaps) for gaps in (rows, self.missing, self.given_up_gaps()))
+        assert missing <= found <= missing + perhaps
+
+    def given_up_gaps(self):
+        """Of those whose deletion may have been committed, or not."""
+        return [gap_of(self.rows[seq].device, "offline_disabled", self.rows[seq].batch) for seq in self.given_up]
+
     def teardown(self):
         if hasattr(self, "spool"):
             self.runner.run(self.close())
         self.runner.close()
+        self.patches.undo()
         shutil.rmtree(self.folder)
 
 
