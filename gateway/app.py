@@ -38,6 +38,7 @@ from gateway.report import report
 from gateway.running import Running
 from gateway.spool import Audit, Spool
 from gateway.systemd import Systemd
+from gateway.thinrules import thinning_rules
 from gateway.wasm.host import Host
 from gateway.watch import Watch
 from gateway.wear import WearMeter
@@ -175,6 +176,7 @@ class Gateway:
             if config.metrics is not None:
                 listening = crew.state_of("metrics", up="listening", down="closed")
                 control.append(crew.start("metrics", MetricsServer(config.metrics, sight=sight, live=listening).run))
+            spool.thin_by(thinning_rules(config))
             outlet.start(config)
             await spool.forget_others(device.name for device in config.devices)
             fleet.begin(config)

@@ -20,6 +20,7 @@ CAUSES: Final = (
     "spool_closed",
     "spool_damaged",
     "spool_full",
+    "thinned",
     "unstorable",
 )
 """Every cause of a gap."""

@@ -20,6 +20,7 @@ from gateway.fleet import Fleet
 from gateway.outlet import Outlet
 from gateway.reconcile import Plan, UplinkChange, reconcile, settled
 from gateway.spool import Spool
+from gateway.thinrules import thinning_rules
 
 __all__ = ["Running"]
 
@@ -72,6 +73,7 @@ class Running:
             if not committed:
                 prepared.discard()
         self.config = goal
+        self._spool.thin_by(thinning_rules(goal))
         if plan.log_level is not None:
             logs.setup(plan.log_level)
         await self.fleet.apply(prepared)

@@ -23,7 +23,7 @@ from gateway.spool.gaps import Change
 from gateway.spool.line import Waiting
 from gateway.spool.schema import Totals, read_dropped, read_totals
 
-__all__ = ["Group", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
+__all__ = ["Group", "Replaced", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -51,6 +51,19 @@ _DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
 _DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
 
 
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A block that takes another one's place.
+
+    Attributes:
+        last: the highest number of the one that goes.
+        block: the one that comes. Its numbers lie within the other's.
+    """
+
+    last: int
+    block: Block
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
     """What one transaction does.
@@ -73,6 +86,7 @@ class Group:
         marks: by device, how far the source of what is stored has come; see `adapters.base.Emit`.
         gaps: the ledger's rows that tell what this group loses, and what sources have lost; None where there are none.
         noted: how many of the gaps that waited for a transaction are among them, from the first on.
+        thinned: a block that is put into the place of the one that it was made of; None where there is none.
     """
 
     after_seq: int
@@ -92,6 +106,7 @@ class Group:
     marks: Mapping[str, bytes] = field(default_factory=dict)
     gaps: Change | None = None
     noted: int = 0
+    thinned: Replaced | None = None
 
     @property
     def last_seq(self) -> int:
@@ -105,6 +120,9 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
     Raises:
         sqlite3.Error: it failed. Whether anything reached the disk is for `was_committed` to say, after `roll_back`.
     """
+    if group.thinned is not None:
+        await connection.execute_fetchall(_DELETE_BLOCK, (group.thinned.last,))
+        await _insert_block(connection, group.thinned.block, left=group.thinned.block.left)
     if group.points:
         await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", group.points)
     if group.unreadable:
@@ -166,12 +184,16 @@ async def merge(connection: aiosqlite.Connection, block: Block, *, left: Left) -
     Raises:
         sqlite3.Error: it failed, or so it seems.
     """
-    await connection.execute_fetchall(_INSERT_BLOCK, block.columns)
-    await connection.execute_fetchall(_INSERT_LEFT, (left.last, left.batches, left.readings, left.packed()))
+    await _insert_block(connection, block, left=left)
     await connection.execute_fetchall(_DELETE, (left.first, left.last))
     totals = await read_totals(connection)
     await connection.commit()
     return totals
+
+
+async def _insert_block(connection: aiosqlite.Connection, block: Block, *, left: Left) -> None:
+    await connection.execute_fetchall(_INSERT_BLOCK, block.columns)
+    await connection.execute_fetchall(_INSERT_LEFT, (left.last, left.batches, left.readings, left.packed()))
 
 
 async def _note_left(connection: aiosqlite.Connection, changed: Sequence[Left]) -> None:

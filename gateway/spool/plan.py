@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
@@ -61,6 +61,7 @@ async def decide(
     given_up: Mapping[int, Gap],
     most_deleted: int,
     spare_the_stored: bool,
+    thins: Callable[[], bool],
     now_ns: int,
 ) -> Group | None:
     """The next transaction; None where there is nothing to do.
@@ -77,6 +78,7 @@ async def decide(
         given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
+        thins: asked where stored readings would have to go: whether room is made without that. Then what arrives waits.
         now_ns: UTC ns.
     """
     totals = file.totals
@@ -87,6 +89,8 @@ async def decide(
         when_full=settings.when_full,
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
+        taken, admission = (), Admission(frozenset(), 0)
+    if admission.to_free_bytes and thins():
         taken, admission = (), Admission(frozenset(), 0)
     if not (taken or acked or unreadable or unreadable_blocks or marks or noted):
         return None

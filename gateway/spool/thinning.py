@@ -110,8 +110,11 @@ class _Columns:
         self.starts = list(accumulate([len(entry.batch) for entry in entries], initial=0))
         self._entries = entries
         self._unsigned: list[int] = words[1::3].tolist()
-        self._signed: list[int] = words.cast("B").cast("q")[1::3].tolist()
-        self._floats: list[float] = words.cast("B").cast("d")[1::3].tolist()
+        self._numbers: Mapping[int, Sequence[float]] = {
+            Kind.F64: words.cast("B").cast("d")[1::3].tolist(),
+            Kind.I64: words.cast("B").cast("q")[1::3].tolist(),
+            Kind.U64: self._unsigned,
+        }
         self._channels: list[int] = words[2::3].tolist()
         """Point, status, kind and flags of each."""
 
@@ -140,10 +143,8 @@ class _Columns:
         """The places of those readings of a run that go."""
         kind = self._channels[run[0]] >> _KIND_BIT & 0xFF
         times = [self.times[place] for place in run]
-        if kind in (Kind.F64, Kind.I64, Kind.U64):
-            column: Sequence[float] = self._floats
-            if kind != Kind.F64:
-                column = self._signed if kind == Kind.I64 else self._unsigned
+        if kind in self._numbers:
+            column = self._numbers[kind]
             stay = swinging_door(times, [column[place] for place in run], bound)
         elif kind in _HEAP_KINDS:
             stay = changes(times, [self._text(place) for place in run])
