@@ -45,6 +45,15 @@ class SourceClock:
     def __init__(self, *, limit_ns: int) -> None:
         self._limit_ns = limit_ns
         self._seen: deque[int] = deque(maxlen=_REMEMBERED)
+        self._distrusted: Verdict | None = None
+
+    @property
+    def distrusted(self) -> Verdict | None:
+        """The newest verdict where it says that times are not to be taken; None where they are.
+
+        It also holds for what the device kept while it was away, until a new message says otherwise.
+        """
+        return self._distrusted
 
     @property
     def ahead_ns(self) -> int | None:
@@ -58,7 +67,11 @@ class SourceClock:
             sent_ns: when it was sent, by the device's clock, UTC ns since 1970.
             received_ns: when it came in, by the gateway's.
         """
-        ahead_ns = sent_ns - received_ns
+        verdict = self._judge(sent_ns - received_ns)
+        self._distrusted = verdict if verdict.trouble else None
+        return verdict
+
+    def _judge(self, ahead_ns: int) -> Verdict:
         known_ns = self.ahead_ns
         if self._limit_ns and known_ns is not None and abs(ahead_ns - known_ns) > self._limit_ns:
             # One message that was held up for long looks like a clock that was set back. What it measured is

@@ -1,8 +1,9 @@
 """The wiring: builds every room from the configuration, starts the long-lived tasks, and stops them in order.
 
 All tasks live in one TaskGroup and each has a name. Start-up needs neither the network, nor a PLC, nor the broker:
-what talks to them runs under `supervise`. Only three things are fatal: a configuration or a policy that cannot be used,
-and a spool that cannot be opened.
+what talks to them runs under `supervise`. Nor does it need the disk: while the spool cannot be opened, sources and
+uplink are not begun, and everything that tells what is wrong works. Only three things are fatal: a configuration or a
+policy that cannot be used, and a spool of another program or a newer version.
 
 Stopping goes with the flow: no more changes and commands, then the sources, then what they emitted is committed, then
 the uplink finishes what is in flight, then the spool is closed.
@@ -38,7 +39,6 @@ from gateway.report import report
 from gateway.running import Running
 from gateway.spool import Audit, Spool
 from gateway.systemd import Systemd
-from gateway.thinrules import thinning_rules
 from gateway.wasm.host import Host
 from gateway.watch import Watch
 from gateway.wear import WearMeter
@@ -99,12 +99,16 @@ class Gateway:
         """Works until `stop` is set, then stops in order.
 
         Raises:
-            TidegateError: the spool, a module or the policy cannot be used.
+            TidegateError: the policy cannot be used, or the spool is not ours.
         """
         config = self._config
         policy = load_policy(config.policy)
         spool = await Spool.open(
-            Path(config.database.path), settings=config.database, metrics=self._metrics, now_ns=self._now_ns
+            Path(config.database.path),
+            settings=config.database,
+            metrics=self._metrics,
+            now_ns=self._now_ns,
+            patient=True,
         )
         try:
             with Host(
@@ -146,11 +150,11 @@ class Gateway:
                 spool=lambda: spool.stats, endurance_tbw=config.database.endurance_tbw, clock=time.monotonic
             )
             audit = spool.audit(max_rows=config.commands.audit_rows)
-            commanding = self._commanding(crew, fleet, outlet, policy, audit)
+            running = Running(config, fleet=fleet, outlet=outlet, spool=spool)
             explorers = Explorers(Site(config.gateway.id, config.pki_dir))
             desk = ConfigDesk(
                 self._file,
-                running=Running(config, fleet=fleet, outlet=outlet, spool=spool),
+                running=running,
                 permit=AuditedPermit(
                     policy,
                     audit,
@@ -176,10 +180,6 @@ class Gateway:
             if config.metrics is not None:
                 listening = crew.state_of("metrics", up="listening", down="closed")
                 control.append(crew.start("metrics", MetricsServer(config.metrics, sight=sight, live=listening).run))
-            spool.thin_by(thinning_rules(config))
-            outlet.start(config)
-            await spool.forget_others(device.name for device in config.devices)
-            fleet.begin(config)
             watch = Watch(
                 health=self._health,
                 spool=lambda: spool.stats,
@@ -191,9 +191,12 @@ class Gateway:
             systemd = Systemd.from_environment(lambda: self._health.summary)
             if systemd is not None:
                 control.append(crew.start("systemd", systemd.run, up="told that the gateway is alive"))
-            log.info(
-                "gateway %s %s is running with %s", config.gateway.id, __version__, many(len(fleet.sources), "device")
-            )
+            commanding: list[Task] = []
+            if await _opened(spool, stop):
+                commanding = self._commanding(crew, fleet, outlet, policy, audit)
+                await running.begin()
+                devices = many(len(fleet.sources), "device")
+                log.info("gateway %s %s is running with %s", config.gateway.id, __version__, devices)
             await stop.wait()
             log.info("stopping")
             if systemd is not None:
@@ -259,6 +262,17 @@ class Gateway:
             facts=fleet.facts,
             wear=wear.wear,
         )
+
+
+async def _opened(spool: Spool, stop: asyncio.Event) -> bool:
+    """Waits until the spool is open, and says so; False where the gateway is to stop before."""
+    if not spool.is_open:
+        log.error("the gateway reads and sends nothing until its spool is open: %s", spool.stats.error)
+        waiting = [asyncio.ensure_future(event) for event in (spool.opened(), stop.wait())]
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for one in waiting:
+            one.cancel()
+    return spool.is_open and not stop.is_set()
 
 
 async def _flush(spool: Spool) -> None:

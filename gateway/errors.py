@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "SourceLost",
     "SpoolError",
+    "SpoolRefused",
     "TidegateError",
     "UplinkError",
 ]
@@ -58,6 +59,10 @@ class SourceLost(TidegateError):
 
 class SpoolError(TidegateError):
     """The spool's file cannot be used as asked."""
+
+
+class SpoolRefused(SpoolError):
+    """The spool's file is another program's, or a newer version's: it is not touched, and to try again is no use."""
 
 
 class ModuleError(TidegateError):

@@ -2,7 +2,8 @@
 
 The flow only puts batches aside here, as the objects they are. When they add up they are folded: of each point its
 last record stays. So a reading of a number costs about 0.1 us, and what is kept is bounded: per device one record of
-each point that ever spoke, plus at most `FOLD_READINGS` readings, or eight of each point where that is more.
+each point that ever spoke, plus at most `FOLD_READINGS` readings; where that is more, eight of each point up to
+`MOST_READINGS`, or one of each.
 """
 
 from __future__ import annotations
@@ -12,9 +13,10 @@ from typing import Final
 
 from gateway.batch import EMPTY, RECORD_BYTES, Batch
 
-__all__ = ["FOLD_READINGS", "Latest", "fold"]
+__all__ = ["FOLD_READINGS", "MOST_READINGS", "Latest", "fold"]
 
 FOLD_READINGS: Final = 2_000
+MOST_READINGS: Final = 50_000
 _READINGS_PER_POINT: Final = 8
 
 
@@ -65,7 +67,9 @@ class _Shelf:
         whole = fold(self._batches)
         self._batches = [whole]
         self._readings = len(whole)
-        self._limit = max(FOLD_READINGS, (1 + _READINGS_PER_POINT) * len(whole))
+        points = len(whole)
+        more = max(points, min(_READINGS_PER_POINT * points, MOST_READINGS))
+        self._limit = max(FOLD_READINGS, points + more)
         return whole
 
 

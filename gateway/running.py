@@ -44,6 +44,15 @@ class Running:
         self.fleet = fleet
         self._outlet = outlet
         self._spool = spool
+        self._begun = False
+
+    async def begin(self) -> None:
+        """Begins to read and to send. The spool is open."""
+        self._spool.thin_by(thinning_rules(self.config))
+        self._outlet.start(self.config)
+        await self._spool.forget_others(device.name for device in self.config.devices)
+        self.fleet.begin(self.config)
+        self._begun = True
 
     def plan(self, config: Config) -> Plan:
         """What would be done to run with this configuration."""
@@ -62,6 +71,11 @@ class Running:
         Raises:
             TidegateError: it cannot be done, or `commit` failed; nothing has changed.
         """
+        if not self._begun:
+            raise SpoolError(
+                "The configuration is not changed before the spool is open: "
+                f"points get their numbers from it. {self._spool.stats.error}"
+            )
         plan = self.plan(config)
         goal = settled(self.config, config)
         prepared = self.fleet.prepare(plan, goal)

@@ -30,6 +30,8 @@ def spool_state(stats: SpoolStats) -> tuple[State, str]:
             f"the database was damaged and is kept as {stats.quarantined}; a new one has taken its place. "
             "What the damaged one held is not sent; restart the gateway to clear this message"
         )
+    if stats.notice:
+        return State.UP, f"storing; {stats.notice}"
     if stats.forecast is not None and stats.forecast.too_short:
         # A wish that is not met harms nothing today; there is an alert for it.
         return State.UP, "storing; but database.autonomy_hours cannot be held at the rate of today: see its forecast"

@@ -30,6 +30,7 @@ from adapters.opcua.publish import WINDOW, Arrival, Publisher
 from adapters.opcua.session import Limits, Session, Subscribed
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.shapes import Shapes
+from adapters.opcua.trust import LOOK_S
 from adapters.opcua.write import TagWriter
 from gateway.batch import Batch, Flag, Reading, Value
 from gateway.errors import SourceLost
@@ -55,6 +56,7 @@ class OpcuaAdapter:
         self._items = items_of(settings.tags, context.points)
         self._writer: TagWriter | None = None
         self._continuity = Continuity(context.memory)
+        self._clock = SourceClock(limit_ns=round(settings.max_clock_skew_s * 1e9))
 
     async def run(self, emit: Emit) -> None:
         """Connects, reads and emits until cancelled.
@@ -64,13 +66,16 @@ class OpcuaAdapter:
         """
         session = Session(self._settings, self._context.site)
         continuity = self._continuity
-        reader = _Reader(self._settings, self._context, self._items, continuity, emit)
+        reader = _Reader(self._settings, self._context, self._items, continuity, self._clock, emit)
         lost = False
         try:
             await session.open()
             self._context.facts["security"] = session.security
             limits = await session.limits()
-            places = Places(session, self._where)
+            # What its clock did while it was away is no jump; what it kept meanwhile is judged by what it says now.
+            self._clock.forget()
+            reader.look_at_clock(limits.time_ns, self._context.now_ns())
+            places = Places(session, self._where, limits.namespaces)
             self._writer = TagWriter(session, self._settings, places, self._items, self._context.now_ns)
             subscriptions, continued = await self._subscribe(session, places, limits)
             reader.began(subscriptions, continued=bool(continued))
@@ -99,11 +104,12 @@ class OpcuaAdapter:
         continuity = self._continuity
         # Before anything comes: what a subscription kept over a crash is of types that this process does not know yet.
         shapes = Shapes(session, self._items, places)
-        await shapes.learn(limits.namespaces)
+        await shapes.learn()
         publisher: Publisher | None = None
         try:
             async with asyncio.TaskGroup() as group:
-                publisher = Publisher(session, group, window=WINDOW + max(0, len(subscriptions) - 1))
+                window = WINDOW + max(0, len(subscriptions) - 1)
+                publisher = Publisher(session, group, window=window, now_ns=self._context.now_ns)
                 for place, one in enumerate(subscriptions):
                     silence_s = one.sign_of_life_s + self._settings.timeout_s
                     if continued:
@@ -119,14 +125,20 @@ class OpcuaAdapter:
                     refused=continuity.refused if continued else None,
                     short=continuity.short if continued else None,
                 )
-                poller = Poller(session, places, limits.namespaces)
                 items = partial(
-                    reader.look_after, monitored, shapes, session, limits, poller=poller, continued=bool(continued)
+                    reader.look_after,
+                    monitored,
+                    shapes,
+                    session,
+                    limits.items_per_request,
+                    places=places,
+                    continued=bool(continued),
                 )
                 chores = {
                     "items": items,
-                    "polling": partial(reader.poll, monitored, poller),
+                    "polling": partial(reader.poll, monitored, Poller(session, places)),
                     "sign of life": partial(_stay_alive, session),
+                    "trust": partial(_stay_trusted, session),
                 }
                 for name, chore in chores.items():
                     group.create_task(_or_end(publisher, chore), name=f"opcua {name}")
@@ -147,7 +159,7 @@ class OpcuaAdapter:
     ) -> tuple[list[Subscribed], list[Continued]]:
         """The session's subscriptions: those of the session before where they can be gone on with, else new ones."""
         continuity = self._continuity
-        found = await places.find(range(len(self._where)), limits.namespaces)
+        found = await places.find(range(len(self._where)))
         nodes = [None if isinstance(found[handle], int) else found[handle] for handle in range(len(self._where))]
         layout = await asyncio.to_thread(layout_of, self._settings, nodes)
         continued = await continuity.go_on(session, server=limits.server, layout=layout)
@@ -157,10 +169,10 @@ class OpcuaAdapter:
         for interval_ms in intervals(self._settings):
             subscribed = await session.subscribe(interval_ms)
             if subscribed is None:
-                await session.unsubscribe([one.id for one in subscriptions])
-                return [], []
+                break  # the tags of the others are put into those that there are
             subscriptions.append(subscribed)
-        await continuity.begin(subscriptions, server=limits.server, layout=layout)
+        if subscriptions:
+            await continuity.begin(subscriptions, server=limits.server, layout=layout)
         return subscriptions, []
 
     async def write(self, tag: str, value: Value) -> Reading:
@@ -186,7 +198,13 @@ class _Reader:
     """What one run does with messages and refusals: decode, count, mark, emit."""
 
     def __init__(
-        self, settings: OpcuaSettings, context: Context, items: Items, continuity: Continuity, emit: Emit
+        self,
+        settings: OpcuaSettings,
+        context: Context,
+        items: Items,
+        continuity: Continuity,
+        clock: SourceClock,
+        emit: Emit,
     ) -> None:
         self._settings = settings
         self._context = context
@@ -196,8 +214,7 @@ class _Reader:
         self._one_at_a_time = asyncio.Lock()
         self._lost: set[int] = set()
         self._strange: dict[int, str] = {}
-        self._clock = SourceClock(limit_ns=round(settings.max_clock_skew_s * 1e9))
-        self._distrusted_ns: int | None = None
+        self._clock = clock
         self._live = False
         self._facts = context.facts
         self._facts.clear()
@@ -205,7 +222,13 @@ class _Reader:
 
     def began(self, subscriptions: Sequence[Subscribed], *, continued: bool) -> None:
         """Notes what the server granted, and whether it goes on where an earlier session ended."""
-        self._facts.update(subscriptions=len(subscriptions), continued=continued, items_monitored=0)
+        wanted = len(intervals(self._settings))
+        self._facts.update(
+            subscriptions=len(subscriptions),
+            subscriptions_refused=wanted - len(subscriptions),
+            continued=continued,
+            items_monitored=0,
+        )
         if subscriptions:
             self._facts.update(
                 publishing_interval_ms=min(one.interval_ms for one in subscriptions),
@@ -233,14 +256,14 @@ class _Reader:
         monitored: MonitoredItems,
         shapes: Shapes,
         session: Session,
-        limits: Limits,
+        items_per_request: int,
         *,
-        poller: Poller,
+        places: Places,
         continued: bool,
     ) -> NoReturn:
         """Has all tags monitored, and seldom asks again for those that were refused."""
         if not continued:
-            await self._ask(monitored, range(len(self._items.points)), limits)
+            await self._ask(monitored, range(len(self._items.points)), items_per_request)
         self._account(monitored)
         await self._emit(self._refusals(monitored.refused))
         while True:
@@ -249,10 +272,10 @@ class _Reader:
                 if not monitored.subscriptions and await session.subscribe(self._settings.publishing_interval_ms):
                     raise session.lost("subscribing", "the server offers subscriptions now; reading anew")
                 # Namespaces are read anew: a program that was loaded meanwhile may have brought one.
-                limits = await session.limits()
-                poller.namespaces = limits.namespaces
+                places.renew((await session.limits()).namespaces)
+                places.forget(monitored.refused)
                 await self._continuity.making_items()
-                await self._ask(monitored, tuple(monitored.refused), limits)
+                await self._ask(monitored, tuple(monitored.refused), items_per_request)
                 self._account(monitored)
             if again := await shapes.learn_unknown():
                 self._strange.clear()
@@ -265,12 +288,13 @@ class _Reader:
             await asyncio.sleep(self._settings.polling_interval_ms / 1000)
             handles = [handle for handle, code in monitored.refused.items() if code in CANNOT_BE_MONITORED]
             if handles:
-                body = await poller.round(handles)
+                body, sent_ns = await poller.round(handles)
+                self.look_at_clock(sent_ns, self._context.now_ns())
                 self._say_live(True)
                 await self._emit(self._decoded(body))
 
-    async def _ask(self, monitored: MonitoredItems, handles: Sequence[int], limits: Limits) -> None:
-        refused = await monitored.ask(handles, limits)
+    async def _ask(self, monitored: MonitoredItems, handles: Sequence[int], items_per_request: int) -> None:
+        refused = await monitored.ask(handles, items_per_request)
         await self._continuity.made_items(monitored.refused, monitored.short)
         for_good = sum(code not in CANNOT_BE_MONITORED for code in refused.values())
         if for_good:
@@ -288,8 +312,7 @@ class _Reader:
             self._facts["unsure_notifications"] += arrival.unsure
             self._count("unsure_notification", arrival.unsure)
             self.mark_all()
-        if not arrival.republished:  # what was kept over an outage is late, and its times are right all the same
-            self._look_at_clock(message.sent_ns, changes=len(message.changes))
+        self.look_at_clock(message.sent_ns, arrival.received_ns)
         if message.is_keep_alive:
             return
         self._facts["notifications"] += 1
@@ -299,15 +322,16 @@ class _Reader:
             await self._emit(self._decoded(body), mark)
         self._continuity.is_durable(subscription, message.number)
 
-    def _look_at_clock(self, sent_ns: int | None, *, changes: int) -> None:
-        """Notes how far the server's clock is ahead, and whether times are taken from it."""
-        if sent_ns is None:
-            return
-        verdict = self._clock.judge(sent_ns, self._context.now_ns())
-        self._facts["clock_ahead_s"] = round(verdict.ahead_ns / 1e9, 3)
-        self._distrusted_ns = None if verdict.trouble is None else verdict.ahead_ns
-        if verdict.trouble is not None and changes:
-            self._count(verdict.trouble, changes)
+    def look_at_clock(self, sent_ns: int | None, received_ns: int | None) -> None:
+        """Notes how far the server's clock is ahead, and whether times are taken from it from now on.
+
+        Args:
+            sent_ns: when the server sent something, by its clock; None where it does not say.
+            received_ns: when that came, by the gateway's; None where it was kept for a while, and so tells nothing.
+        """
+        if sent_ns is not None and received_ns is not None:
+            ahead_ns = self._clock.judge(sent_ns, received_ns).ahead_ns
+            self._facts["clock_ahead_s"] = round(ahead_ns / 1e9, 3)
 
     def _decoded(self, body: bytes) -> Batch:
         decoded = decode(body, self._items, now_ns=self._context.now_ns(), lost=self._lost)
@@ -317,9 +341,11 @@ class _Reader:
             self._name_strange(decoded.strange)
         if not decoded.complete:
             self.mark_all()
-        if self._distrusted_ns is not None:
-            return decoded.batch.on_gateway_time(self._distrusted_ns)
-        return decoded.batch
+        verdict = self._clock.distrusted
+        if verdict is None or verdict.trouble is None or not decoded.batch:
+            return decoded.batch
+        self._count(verdict.trouble, len(decoded.batch))
+        return decoded.batch.on_gateway_time(verdict.ahead_ns)
 
     async def _emit(self, batch: Batch, mark: bytes = b"") -> None:
         if batch or mark:
@@ -374,6 +400,13 @@ async def _stay_alive(session: Session) -> NoReturn:
     while True:
         await asyncio.sleep(session.stay_alive_every_s)
         await session.stay_alive()
+
+
+async def _stay_trusted(session: Session) -> NoReturn:
+    """Ends the session once somebody has rejected the server's certificate."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        await session.look_after_trust()
 
 
 async def _is_spoiled(publisher: Publisher, session: Session, *, continued: bool) -> bool:

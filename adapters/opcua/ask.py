@@ -10,11 +10,16 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from asyncua import ua
+from asyncua.common.utils import Buffer
+from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.session import Session
+from adapters.opcua.wire import DAMAGE, Malformed, count
 
-__all__ = ["as_many", "in_parts", "or_lost"]
+__all__ = ["HIERARCHICAL", "as_many", "in_parts", "or_lost", "results_of"]
+
+HIERARCHICAL: Final = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
 
 _TOO_MUCH: Final = (
     ua.uaerrors.BadTooManyOperations,
@@ -35,6 +40,8 @@ async def in_parts(
 ) -> list[_Result]:
     """Asks about all items. A request that is too much for the server is halved until it is not.
 
+    What is too much of a request is so for all that follow; what is too much of an answer may be one giant value.
+
     Args:
         items: what to ask about.
         most: how many at once, at most.
@@ -46,18 +53,40 @@ async def in_parts(
         One result an item, in their order.
     """
     results: list[_Result] = []
-    waiting = [items[at : at + most] for at in range(0, len(items), most)][::-1]
-    while waiting:
-        part = waiting.pop()
+    at, size = 0, most
+    while at < len(items):
+        part = items[at : at + size]
         try:
             results += await ask(part)
         except _TOO_MUCH as error:
-            half = len(part) // 2
-            if half:
-                waiting += [part[half:], part[:half]]
-            else:
-                results.append(refused(int(error.code)))
+            if len(part) > 1:
+                size = len(part) // 2
+                if not isinstance(error, ua.uaerrors.BadResponseTooLarge):
+                    most = size
+                continue
+            results.append(refused(int(error.code)))
+        at += len(part)
+        size = min(most, 2 * size)
     return results
+
+
+def results_of(body: bytes, kind: type[_Result], least_bytes: int) -> list[_Result]:
+    """The results that follow the header of a response, one behind the other.
+
+    Args:
+        body: what follows the header.
+        kind: asyncua's class of one of them.
+        least_bytes: what one takes at least.
+
+    Raises:
+        one of `failures.FAILURES`: it does not keep the encoding.
+    """
+    try:
+        number, at = count(body, 0, least_bytes)
+    except DAMAGE as error:
+        raise Malformed(f"response of {len(body)} bytes: {error}") from None
+    rest = Buffer(body[at:])
+    return [struct_from_binary(kind, rest) for _ in range(number)]
 
 
 @contextmanager

@@ -11,14 +11,11 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Final, NamedTuple
 
 from asyncua import ua
-from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary
 
-from adapters.opcua.ask import as_many, in_parts, or_lost
+from adapters.opcua.ask import HIERARCHICAL, as_many, in_parts, or_lost, results_of
 from adapters.opcua.session import Session
-from adapters.opcua.wire import DAMAGE, Malformed, count
 
-__all__ = ["HIERARCHICAL", "SUBTYPE", "Found", "browse", "browse_on"]
+__all__ = ["SUBTYPE", "Found", "browse", "browse_on"]
 
 _NODES_PER_REQUEST: Final = 100
 _REFERENCES_PER_ANSWER: Final = 1_000
@@ -28,7 +25,6 @@ _POINTS_PER_REQUEST: Final = 10
 _NO_POINTS: Final = int(ua.StatusCodes.BadNoContinuationPoints)
 _LEAST_RESULT_BYTES: Final = 12
 
-HIERARCHICAL: Final = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
 SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype)
 
 
@@ -187,9 +183,4 @@ def _refused(code: int) -> Found:
 
 
 def _results(body: bytes) -> list[ua.BrowseResult]:
-    try:
-        number, at = count(body, 0, _LEAST_RESULT_BYTES)
-    except DAMAGE as error:
-        raise Malformed(f"browse response of {len(body)} bytes: {error}") from None
-    rest = Buffer(body[at:])
-    return [struct_from_binary(ua.BrowseResult, rest) for _ in range(number)]
+    return results_of(body, ua.BrowseResult, _LEAST_RESULT_BYTES)

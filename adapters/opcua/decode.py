@@ -26,7 +26,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from adapters.opcua.oddities import CAUSES, what_it_is, why_not
-from adapters.opcua.spread import BAD_INDEX_RANGE_NO_DATA, BAD_TYPE_MISMATCH, Spread, column, leaves
+from adapters.opcua.spread import BAD_INDEX_RANGE_NO_DATA, BAD_TYPE_MISMATCH, Selector, Spread, column, leaves
 from adapters.opcua.structures import BAD_DECODING, BAD_NO_DATA, BAD_NOT_SUPPORTED, Leaf, Types
 from adapters.opcua.values import COLUMN_CODES, FIXED, TICKS_1970, Scalar, fit, read_scalar
 from adapters.opcua.wire import DAMAGE, Malformed, count, skip_variant
@@ -309,13 +309,18 @@ class _Items:
             found, beyond = leaves(self._body, at, spread, self._items.types)
         except DAMAGE:
             found, beyond = [Leaf(None, None, BAD_DECODING)] * len(spread.points), 0
+        self._items.types.note(handle)
+        # Words look at the whole value, so they are found once for each cause, and not for each of ten thousand points.
+        strange: dict[int, Selector] = {}
         for selector, leaf in zip(spread.selectors, found, strict=True):
             if leaf.kind is None or leaf.value is None:
                 self._bad(leaf.status)
-                if words := why_not(leaf.status, selector, self._body, at):
-                    self._strange[handle] = words
+                strange[leaf.status] = selector
             else:
                 self._leaf(handle, status, leaf.kind, leaf.value)
+        for cause, selector in strange.items():
+            if words := why_not(cause, selector, self._body, at):
+                self._strange[handle] = words
         return beyond
 
     def _leaf(self, handle: int, status: int, kind: Kind, value: Scalar) -> None:

@@ -26,7 +26,7 @@ from adapters.opcua.failures import status_name
 from adapters.opcua.paths import parse_place
 from adapters.opcua.places import Places
 from adapters.opcua.plan import items_of
-from adapters.opcua.read import Attribute, as_readings, attribute, read, refusal, refused_value
+from adapters.opcua.read import as_readings, attribute, read, refusal, values_of
 from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.shapes import Shapes
@@ -165,22 +165,16 @@ class OpcuaExplorer:
         tags = self._settings.tags
         names = [tag.point_names for tag in tags]
         items = items_of(tags, range(sum(map(len, names))))
-        places = Places(self._session, [parse_place(tag.node) for tag in tags])
-        await Shapes(self._session, items, places).learn(self._namespaces)
-        found = await places.find(range(len(tags)), self._namespaces)
-        wanted: list[Attribute] = [
-            (node, ua.AttributeIds.Value)
-            for node in (found[handle] for handle in range(len(tags)))
-            if isinstance(node, ua.NodeId)
-        ]
-        answers = iter(await read(self._session, wanted, doing=f"reading {many(len(tags), 'tag')}"))
+        places = Places(self._session, [parse_place(tag.node) for tag in tags], self._namespaces)
+        await Shapes(self._session, items, places).learn()
+        found = await places.find(range(len(tags)))
+        values = await values_of(self._session, found, doing=f"reading {many(len(tags), 'tag')}")
         now_ns = self._now_ns()
-        readings: list[tuple[str, Reading]] = []
-        for handle in range(len(tags)):
-            node = found[handle]
-            value = refused_value(node) if isinstance(node, int) else next(answers)
-            readings += zip(names[handle], as_readings(value, handle, items, now_ns=now_ns), strict=True)
-        return readings
+        return [
+            named
+            for handle, value in values.items()
+            for named in zip(names[handle], as_readings(value, handle, items, now_ns=now_ns), strict=True)
+        ]
 
     async def survey(self, asked: Survey) -> AsyncIterator[list[Variable]]:
         """All variables from a node on, some at a time; the Server object is left out unless it is the root.
@@ -215,7 +209,8 @@ class OpcuaExplorer:
             place = parse_place(node)
         except ValueError as error:
             raise self._session.refused(doing, str(error)) from None
-        return await Places(self._session, [place]).one(0, self._namespaces, doing=doing, advice="browse from Objects")
+        places = Places(self._session, [place], self._namespaces)
+        return await places.one(0, doing=doing, advice="browse from Objects")
 
     async def _show(self, found: Sequence[tuple[Target, str]]) -> list[Node]:
         """The nodes with all that is to be known about them."""

@@ -12,14 +12,17 @@ from typing import Final
 
 from asyncua import ua
 
+from adapters.opcua.ask import as_many, in_parts, or_lost, results_of
 from adapters.opcua.layout import ItemSettings, group_of, item_settings
 from adapters.opcua.places import Places
 from adapters.opcua.plan import ITEMS_PER_REQUEST
-from adapters.opcua.session import Limits, Session
+from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
+from gateway.config.words import many
 
 __all__ = ["CANNOT_BE_MONITORED", "MonitoredItems"]
 
+_LEAST_RESULT_BYTES: Final = 23
 _NO_SUBSCRIPTION: Final = ua.StatusCodes.BadTooManySubscriptions
 
 CANNOT_BE_MONITORED: Final = frozenset(
@@ -78,16 +81,16 @@ class MonitoredItems:
         self._session = session
         self.subscriptions = subscriptions
         self._groups = group_of(settings)
-        self._chunk = ITEMS_PER_REQUEST
+        self._most = ITEMS_PER_REQUEST
         self.refused: dict[int, int] = dict(refused or {})
         self.short = dict.fromkeys(("deadbands_refused", "queues_shortened", "samplings_slowed"), 0) | dict(short or {})
 
-    async def ask(self, handles: Sequence[int], limits: Limits) -> dict[int, int]:
+    async def ask(self, handles: Sequence[int], items_per_request: int) -> dict[int, int]:
         """Asks the server to monitor these tags; afterwards `refused` is up to date for them.
 
         Args:
             handles: the tags, by index.
-            limits: what the server says about itself; namespace URIs are looked up in it, and browse paths at it.
+            items_per_request: most that the server takes at once, as it says itself; 0 where it sets no limit.
 
         Returns:
             StatusCodes of those that the server refused, by handle.
@@ -95,15 +98,16 @@ class MonitoredItems:
         Raises:
             SourceLost: the server does not answer, or refuses the service as a whole.
         """
-        if limits.items_per_request:
-            self._chunk = min(self._chunk, limits.items_per_request)
+        self._most = min(ITEMS_PER_REQUEST, items_per_request or ITEMS_PER_REQUEST)
         refused: dict[int, int] = {}
         known: dict[int, list[tuple[int, ua.NodeId]]] = {}
-        for handle, found in (await self._places.find(handles, limits.namespaces)).items():
+        for handle, found in (await self._places.find(handles)).items():
             if isinstance(found, int):
                 refused[handle] = found
             else:
-                known.setdefault(self._groups[handle], []).append((handle, found))
+                # The intervals are in order, so what got no subscription of its own is sent more often than it need be.
+                group = min(self._groups[handle], len(self.subscriptions) - 1)
+                known.setdefault(group, []).append((handle, found))
         if not self.subscriptions:
             refused |= dict.fromkeys((handle for items in known.values() for handle, _ in items), _NO_SUBSCRIPTION)
             known = {}
@@ -124,26 +128,30 @@ class MonitoredItems:
     async def _create(
         self, subscription: int, items: Sequence[tuple[int, ua.NodeId]], *, filtered: bool
     ) -> dict[int, int]:
-        """Creates items in chunks: StatusCodes of those that were refused, by handle."""
-        refused: dict[int, int] = {}
-        at = 0
-        while at < len(items):
-            chunk = items[at : at + self._chunk]
-            wanted = [self._item(handle, node, filtered=filtered) for handle, node in chunk]
-            results = await self._session.create_items(subscription, wanted)
-            if results is None:
-                self._chunk = max(1, len(chunk) // 2)
-                continue
-            at += len(chunk)
-            for (handle, _), asked, result in zip(chunk, wanted, results, strict=True):
-                if result.StatusCode.is_bad():
-                    refused[handle] = int(result.StatusCode.value)
-                    continue
-                self.short["queues_shortened"] += result.RevisedQueueSize < asked.RequestedParameters.QueueSize
-                self.short["samplings_slowed"] += (
-                    result.RevisedSamplingInterval > asked.RequestedParameters.SamplingInterval
-                )
-        return refused
+        """Creates items: StatusCodes of those that were refused, by handle."""
+
+        async def ask(part: Sequence[tuple[int, ua.NodeId]]) -> list[int]:
+            request = ua.CreateMonitoredItemsRequest()
+            request.Parameters.SubscriptionId = subscription
+            request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
+            wanted = [self._item(handle, node, filtered=filtered) for handle, node in part]
+            request.Parameters.ItemsToCreate = wanted
+            body = await self._session.call(request)
+            results = as_many(results_of(body, ua.MonitoredItemCreateResult, _LEAST_RESULT_BYTES), part)
+            return [self._granted(asked, result) for asked, result in zip(wanted, results, strict=True)]
+
+        with or_lost(self._session, f"subscribing to {many(len(items), 'tag')}"):
+            codes = await in_parts(items, self._most, ask, lambda code: code)
+        return {handle: code for (handle, _), code in zip(items, codes, strict=True) if code}
+
+    def _granted(self, asked: ua.MonitoredItemCreateRequest, result: ua.MonitoredItemCreateResult) -> int:
+        """Notes where one item is less than what was asked for; its StatusCode where it is refused, else 0."""
+        if result.StatusCode.is_bad():
+            return int(result.StatusCode.value)
+        wanted = asked.RequestedParameters
+        self.short["queues_shortened"] += result.RevisedQueueSize < wanted.QueueSize
+        self.short["samplings_slowed"] += result.RevisedSamplingInterval > wanted.SamplingInterval
+        return 0
 
     def _item(self, handle: int, node: ua.NodeId, *, filtered: bool) -> ua.MonitoredItemCreateRequest:
         how = item_settings(self._settings, self._settings.tags[handle])

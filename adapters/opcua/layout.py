@@ -1,6 +1,7 @@
 """What is asked of the server for each tag, and which subscription it belongs to. Pure.
 
-One subscription for each publishing interval, in the order in which the tags first use it.
+One subscription for each publishing interval, the shortest first: where a server grants fewer, these are the ones that
+lose nothing.
 """
 
 from __future__ import annotations
@@ -43,9 +44,7 @@ def item_settings(settings: OpcuaSettings, tag: OpcuaTag) -> ItemSettings:
 
 def intervals(settings: OpcuaSettings) -> list[float]:
     """The publishing intervals, in milliseconds: one subscription each. A device without tags has one too."""
-    return list(dict.fromkeys(publishing_ms(settings, tag) for tag in settings.tags)) or [
-        settings.publishing_interval_ms
-    ]
+    return sorted({publishing_ms(settings, tag) for tag in settings.tags}) or [settings.publishing_interval_ms]
 
 
 def group_of(settings: OpcuaSettings) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from adapters.opcua.values import TICKS_1970
 from adapters.opcua.wire import DAMAGE, U32, Malformed, count, extension_object
 
-__all__ = ["Message", "read_message", "read_publish_result"]
+__all__ = ["Message", "ns_since_1970", "read_message", "read_publish_result"]
 
 _I64: Final = struct.Struct("<q")
 _DATA_CHANGE: Final = 811
@@ -81,9 +81,9 @@ def _message(body: bytes, at: int) -> Message:
             changes.append(content)
         elif type_id == _STATUS_CHANGE:
             status = U32.unpack_from(content, 0)[0]
-    return Message(number, not parts, tuple(changes), status, _time_ns(ticks))
+    return Message(number, not parts, tuple(changes), status, ns_since_1970(ticks))
 
 
-def _time_ns(ticks: int) -> int | None:
-    """UTC ns since 1970; None for a time before that, which is what a clock that was never set says."""
+def ns_since_1970(ticks: int) -> int | None:
+    """A DateTime as UTC ns since 1970; None for a time before that, which is what a clock that was never set says."""
     return (ticks - TICKS_1970) * 100 if ticks >= TICKS_1970 else None

@@ -1,7 +1,7 @@
 """Where a device's variables are at its server right now: node ids as they stand, and browse paths looked up.
 
-Asked anew in each session, and for refused tags each time they are tried again: a program that was loaded meanwhile
-may have brought a node, or other ids for all of them.
+Each is looked up once a session, and again when somebody says that it may have changed: a program that was loaded
+meanwhile may have brought a node, or other ids for all of them.
 """
 
 from __future__ import annotations
@@ -10,16 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from asyncua import ua
-from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary
 
-from adapters.opcua.ask import as_many, in_parts, or_lost
+from adapters.opcua.ask import HIERARCHICAL, as_many, in_parts, or_lost, results_of
 from adapters.opcua.failures import status_name
 from adapters.opcua.nodes import NodeAddress
 from adapters.opcua.paths import BrowsePath, Place
 from adapters.opcua.session import Session
 from adapters.opcua.targets import here
-from adapters.opcua.wire import DAMAGE, Malformed, count
 from gateway.config.words import many
 
 __all__ = ["Found", "Places", "node_id"]
@@ -31,7 +28,6 @@ _PATHS_PER_REQUEST: Final = 500
 _LEAST_RESULT_BYTES: Final = 8
 _WHOLE_PATH: Final = 0xFFFFFFFF
 _ROOT: Final = ua.NodeId(ua.ObjectIds.RootFolder)
-_HIERARCHICAL: Final = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
 _UNKNOWN: Final = int(ua.StatusCodes.BadNodeIdUnknown)
 _NO_MATCH: Final = int(ua.StatusCodes.BadNoMatch)
 _TOO_MANY: Final = int(ua.StatusCodes.BadTooManyMatches)
@@ -43,43 +39,61 @@ class Places:
     Args:
         session: where to ask.
         places: as the configuration says them, by handle.
+        namespaces: the server's namespace URIs by index.
     """
 
-    def __init__(self, session: Session, places: Sequence[Place]) -> None:
+    def __init__(self, session: Session, places: Sequence[Place], namespaces: Sequence[str]) -> None:
         self._session = session
         self._places = places
+        self._namespaces = tuple(namespaces)
+        self._found: dict[int, Found] = {}
 
-    async def find(self, handles: Iterable[int], namespaces: Sequence[str]) -> dict[int, Found]:
-        """Where these variables are now.
+    @property
+    def namespaces(self) -> Sequence[str]:
+        """The server's namespace URIs by index, as far as is known."""
+        return self._namespaces
 
-        Args:
-            handles: which of them.
-            namespaces: the server's namespace URIs by index.
+    def forget(self, handles: Iterable[int]) -> None:
+        """Has these looked up again: they may be elsewhere by now."""
+        for handle in handles:
+            self._found.pop(handle, None)
+
+    def renew(self, namespaces: Sequence[str]) -> None:
+        """Takes note of what namespaces the server has now; where these are others, all is looked up again."""
+        if self._namespaces != tuple(namespaces):
+            self._namespaces = tuple(namespaces)
+            self._found.clear()
+
+    async def find(self, handles: Iterable[int]) -> dict[int, Found]:
+        """Where these variables are now, in the order asked for.
 
         Raises:
             SourceLost: there was no answer, or none that can be understood.
         """
+        namespaces = self._namespaces
         found: dict[int, Found] = {}
         paths: dict[int, ua.BrowsePath] = {}
         for handle in handles:
             place = self._places[handle]
-            if isinstance(place, NodeAddress):
-                node = node_id(place, namespaces)
+            found[handle] = _NO_MATCH
+            if handle in self._found:
+                found[handle] = self._found[handle]
+            elif isinstance(place, NodeAddress):
+                node = node_id(place, self._namespaces)
                 found[handle] = _UNKNOWN if node is None else node
-            else:
-                path = _browse_path(place, namespaces)
-                found[handle] = _NO_MATCH
-                if path is not None:
-                    paths[handle] = path
-        answers = await self._translate([*paths.values()], namespaces)
-        return found | dict(zip(paths, answers, strict=True))
+            elif (path := _browse_path(place, self._namespaces)) is not None:
+                paths[handle] = path
+        if paths:
+            found |= dict(zip(paths, await self._translate([*paths.values()]), strict=True))
+        if self._namespaces is namespaces:  # else it is known by now that this may be wrong
+            self._found |= found
+        return found
 
-    async def one(self, handle: int, namespaces: Sequence[str], *, doing: str, advice: str) -> ua.NodeId:
+    async def one(self, handle: int, *, doing: str, advice: str) -> ua.NodeId:
         """Where one variable is now.
 
         Args:
             handle: which.
-            namespaces: the server's namespace URIs by index.
             doing: what this is for, as an error would say it.
             advice: what the error ends with.
 
@@ -87,20 +101,20 @@ class Places:
             SourceLost: there was no answer, or none that can be understood.
             TidegateError: it is not there.
         """
-        found = (await self.find([handle], namespaces))[handle]
+        found = (await self.find([handle]))[handle]
         if not isinstance(found, int):
             return found
-        unknown = _unknown_namespace(self._places[handle], namespaces)
+        unknown = _unknown_namespace(self._places[handle], self._namespaces)
         if unknown is not None:
             raise self._session.refused(doing, f"the server does not know the namespace {unknown}; {advice}")
         raise self._session.refused(doing, f"the server has no such node ({status_name(found)}); {advice}")
 
-    async def _translate(self, paths: Sequence[ua.BrowsePath], namespaces: Sequence[str]) -> list[Found]:
+    async def _translate(self, paths: Sequence[ua.BrowsePath]) -> list[Found]:
         async def ask(part: Sequence[ua.BrowsePath]) -> list[Found]:
             request = ua.TranslateBrowsePathsToNodeIdsRequest()
             request.Parameters.BrowsePaths = list(part)
-            results = as_many(_results(await self._session.call(request)), part)
-            return [_found(result, namespaces) for result in results]
+            results = results_of(await self._session.call(request), ua.BrowsePathResult, _LEAST_RESULT_BYTES)
+            return [_found(result, self._namespaces) for result in as_many(results, part)]
 
         with or_lost(self._session, f"looking up {many(len(paths), 'browse path')}"):
             return await in_parts(paths, _PATHS_PER_REQUEST, ask, lambda code: code)
@@ -127,7 +141,7 @@ def _browse_path(path: BrowsePath, namespaces: Sequence[str]) -> ua.BrowsePath |
         if step.uri is not None and step.uri not in namespaces:
             return None
         element = ua.RelativePathElement()
-        element.ReferenceTypeId = _HIERARCHICAL
+        element.ReferenceTypeId = HIERARCHICAL
         element.IsInverse = False
         element.IncludeSubtypes = True
         element.TargetName = ua.QualifiedName(
@@ -148,12 +162,3 @@ def _found(result: ua.BrowsePathResult, namespaces: Sequence[str]) -> Found:
     if len(nodes) > 1:
         return _TOO_MANY  # which of them is meant, nobody can say
     return next(iter(nodes.values()), _NO_MATCH)
-
-
-def _results(body: bytes) -> list[ua.BrowsePathResult]:
-    try:
-        number, at = count(body, 0, _LEAST_RESULT_BYTES)
-    except DAMAGE as error:
-        raise Malformed(f"answer to browse paths of {len(body)} bytes: {error}") from None
-    rest = Buffer(body[at:])
-    return [struct_from_binary(ua.BrowsePathResult, rest) for _ in range(number)]

@@ -20,8 +20,9 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from adapters.opcua.message import Message
@@ -44,15 +45,21 @@ class Arrival(NamedTuple):
         subscription: whose message it is.
         message: what the server sent.
         lost: messages missing right before this one that nobody has any more.
-        republished: whether it was fetched by Republish.
         unsure: messages missing before this one that may have been dealt with by an earlier process.
+        received_ns: when it came, by the gateway's clock, UTC ns since 1970; None where it was fetched by Republish,
+            for then the time at which the server first sent it says nothing about that server's clock.
     """
 
     subscription: int
     message: Message
     lost: int = 0
-    republished: bool = False
     unsure: int = 0
+    received_ns: int | None = None
+
+    @property
+    def republished(self) -> bool:
+        """Whether it was fetched by Republish."""
+        return self.received_ns is None
 
 
 class _Stream:
@@ -84,12 +91,12 @@ class _Stream:
         else:
             self.unsure += messages
 
-    def arrival(self, subscription: int, message: Message, *, republished: bool = False) -> Arrival:
-        """A message in its turn, with what is missing before it."""
+    def arrival(self, subscription: int, message: Message, received_ns: int | None = None) -> Arrival:
+        """A message in its turn, with what is missing before it; fetched by Republish where no time is given."""
         lost, self.lost, unsure, self.unsure = self.lost, 0, self.unsure, 0
         if not message.is_keep_alive:
             self.exact = True
-        return Arrival(subscription, message, lost, republished=republished, unsure=unsure)
+        return Arrival(subscription, message, lost, unsure, received_ns)
 
 
 class Publisher:
@@ -99,20 +106,29 @@ class Publisher:
         session: where requests are sent.
         group: runs the waiting requests.
         window: requests to keep outstanding.
+        now_ns: UTC nanoseconds since 1970.
 
     Attributes:
         heard: messages that came, by Publish or Republish.
         spoiled: whether the numbers make no sense any more, so that nothing of these subscriptions can be gone on with.
     """
 
-    def __init__(self, session: Session, group: asyncio.TaskGroup, *, window: int = WINDOW) -> None:
+    def __init__(
+        self,
+        session: Session,
+        group: asyncio.TaskGroup,
+        *,
+        window: int = WINDOW,
+        now_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
         self._session = session
+        self._now_ns = now_ns
         self._group = group
         self._window = window
         self._streams: dict[int, _Stream] = {}
         self._held: deque[tuple[int, int]] = deque()
         self._outstanding = 0
-        self._arrived: deque[tuple[int, Message]] = deque()
+        self._arrived: deque[tuple[int, Message, int]] = deque()
         self._news = asyncio.Event()
         self._in_turn: deque[Arrival] = deque()
         self._durable: list[tuple[int, int]] = []
@@ -199,18 +215,19 @@ class Publisher:
             )
         else:
             self.heard += 1
-            self._arrived.append(answer)
+            # Now, and not when its turn comes: it may wait for a slow disk.
+            self._arrived.append((*answer, self._now_ns()))
         self._news.set()
 
-    async def _arrival(self) -> tuple[int, Message]:
+    async def _arrival(self) -> tuple[int, Message, int]:
         while not self._arrived:
             if self._end is not None:
                 raise self._end
             self._fill()
             await self._wait()
-        subscription, message = self._arrived.popleft()
-        self._streams[subscription].waited_s = 0.0
-        return subscription, message
+        arrived = self._arrived.popleft()
+        self._streams[arrived[0]].waited_s = 0.0
+        return arrived
 
     async def _wait(self) -> None:
         """Waits for news; only this time counts as silence, since a server cannot speak while it is not asked."""
@@ -236,7 +253,7 @@ class Publisher:
             for stream in self._streams.values():
                 stream.waited_s += waited_s
 
-    async def _put_in_turn(self, subscription: int, message: Message) -> None:
+    async def _put_in_turn(self, subscription: int, message: Message, received_ns: int) -> None:
         stream = self._streams[subscription]
         number = message.number
         ahead = 0 if stream.expected is None else step(stream.expected, number)
@@ -254,7 +271,7 @@ class Publisher:
             return
         if ahead >= 0:
             stream.expected = number if message.is_keep_alive else following(number)
-        self._in_turn.append(stream.arrival(subscription, message))
+        self._in_turn.append(stream.arrival(subscription, message, received_ns))
 
     async def _recover(self, subscription: int, number: int) -> None:
         """Fetches the next message that a subscription that was taken over still holds."""
@@ -283,7 +300,7 @@ class Publisher:
         message = await self._republished(subscription, number)
         if message is not None:
             self.heard += 1
-            self._in_turn.append(stream.arrival(subscription, message, republished=True))
+            self._in_turn.append(stream.arrival(subscription, message))
         elif self._end is not None:
             return False
         else:

@@ -7,7 +7,7 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
 from asyncua import ua
@@ -17,11 +17,22 @@ from asyncua.ua.ua_binary import struct_from_binary
 from adapters.opcua.ask import as_many, in_parts, or_lost
 from adapters.opcua.decode import BAD_NOT_SUPPORTED, Items, decode
 from adapters.opcua.failures import FAILURES
+from adapters.opcua.places import Found
 from adapters.opcua.session import Session
 from adapters.opcua.wire import DAMAGE, U32, Malformed, count, skip_data_value
 from gateway.batch import Flag, Kind, Reading
 
-__all__ = ["Attribute", "as_reading", "as_readings", "attribute", "read", "refusal", "refused_value"]
+__all__ = [
+    "Attribute",
+    "as_reading",
+    "as_readings",
+    "attribute",
+    "notification",
+    "read",
+    "refusal",
+    "refused_value",
+    "values_of",
+]
 
 _READS_PER_REQUEST: Final = 1_000
 
@@ -49,6 +60,23 @@ async def read(session: Session, wanted: Sequence[Attribute], *, doing: str) -> 
 
     with or_lost(session, doing):
         return await in_parts(wanted, _READS_PER_REQUEST, ask, refused_value)
+
+
+async def values_of(session: Session, found: Mapping[int, Found], *, doing: str) -> dict[int, bytes]:
+    """The values of variables: one encoded DataValue each, by handle; of one that was not found, its StatusCode.
+
+    Raises:
+        SourceLost: there was no answer, or none that can be understood.
+    """
+    nodes = {handle: node for handle, node in found.items() if not isinstance(node, int)}
+    answers = await read(session, [(node, ua.AttributeIds.Value) for node in nodes.values()], doing=doing)
+    values = dict(zip(nodes, answers, strict=True))
+    return {handle: refused_value(node) if isinstance(node, int) else values[handle] for handle, node in found.items()}
+
+
+def notification(values: Mapping[int, bytes]) -> bytes:
+    """The body of a data-change notification that says these DataValues, by handle (OPC 10000-4, 7.25.2)."""
+    return U32.pack(len(values)) + b"".join(U32.pack(handle) + value for handle, value in values.items())
 
 
 def refused_value(code: int) -> bytes:
@@ -106,8 +134,7 @@ def as_readings(data_value: bytes, handle: int, items: Items, *, now_ns: int) ->
         items: the points of the device.
         now_ns: the gateway's time, UTC ns since 1970.
     """
-    body = U32.pack(1) + U32.pack(handle) + data_value
-    readings = [*decode(body, items, now_ns=now_ns, lost=set()).batch]
+    readings = [*decode(notification({handle: data_value}), items, now_ns=now_ns, lost=set()).batch]
     return readings or [
         Reading(now_ns, None, point, BAD_NOT_SUPPORTED, flags=Flag.GATEWAY_TIME) for point in items.points_of(handle)
     ]

@@ -15,6 +15,7 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from asyncua import ua
@@ -25,15 +26,13 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from adapters.base import NOWHERE, Site
 from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
-from adapters.opcua.message import Message, read_message, read_publish_result
-from adapters.opcua.pki.own import Own
+from adapters.opcua.message import Message, ns_since_1970, read_message, read_publish_result
 from adapters.opcua.plan import endpoint, security_words
-from adapters.opcua.secure import Upkeep, load_login, notice_cancellation, secure, why_not_opened
+from adapters.opcua.secure import Secured, Upkeep, load_login, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
-from gateway.config.words import many
 from gateway.errors import SourceLost, TidegateError
 
-__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred"]
+__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred", "time_ns"]
 
 CLOSE_S: Final = 1.0
 """Longest time that saying goodbye to a server may take, in seconds."""
@@ -57,11 +56,13 @@ class Limits(NamedTuple):
         items_per_request: most monitored items in one request; 0 where it sets no limit.
         server: which server this is and since when it runs, as text that is the same only for the same life of the same
             server; empty where it does not tell.
+        time_ns: what its clock says, UTC ns since 1970; None where it does not tell.
     """
 
     namespaces: tuple[str, ...]
     items_per_request: int
     server: str = ""
+    time_ns: int | None = None
 
 
 class Subscribed(NamedTuple):
@@ -103,7 +104,7 @@ class Session:
     def __init__(self, settings: OpcuaSettings, site: Site = NOWHERE) -> None:
         self._settings = settings
         self._site = site
-        self._own: Own | None = None
+        self._secured: Secured | None = None
         self._upkeep = Upkeep(site)
         self._who = f"OPC UA device {settings.name!r} at {endpoint(settings)}"
         self._client = SecureClient(endpoint(settings), timeout_s=settings.timeout_s)
@@ -125,12 +126,9 @@ class Session:
         with self._asking("preparing a secured connection"):
             login = await load_login(self._settings)
             if self._settings.is_secured:
-                self._own = await secure(client, endpoint(self._settings), self._settings, self._site)
+                self._secured = await secure(client, endpoint(self._settings), self._settings, self._site)
         with self._opening("connecting"):
-            await client.connect_socket()
-            notice_cancellation()
-            await client.send_hello()
-            await client.open_secure_channel()
+            await client.open_channel()
         with self._opening("opening a session"):
             await client.create_session()
             self._opened = True
@@ -155,11 +153,7 @@ class Session:
             # A courtesy: a server that does not take it drops the session by its own timeout.
             log.debug("%s: closing the session: %s", self._who, explain(error))
         finally:
-            # Not close(): that would wait for a dead peer to take what is still to be sent.
-            if protocol.transport is not None:
-                protocol.transport.abort()
-            self._client.disconnect_socket()
-        await asyncio.sleep(0)  # the loop closes an aborted socket in its next turn
+            await self._client.hang_up()
 
     async def limits(self) -> Limits:
         """Reads what the server says about itself. What it does not tell counts as no limit."""
@@ -168,15 +162,18 @@ class Session:
             ua.NodeId(ua.ObjectIds.Server_ServerCapabilities_OperationLimits_MaxMonitoredItemsPerCall),
             ua.NodeId(ua.ObjectIds.Server_ServerArray),
             ua.NodeId(ua.ObjectIds.Server_ServerStatus_StartTime),
+            ua.NodeId(ua.ObjectIds.Server_ServerStatus_CurrentTime),
         ]
         with self._asking("reading its limits"):
-            namespaces, most, names, start = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+            answers = await self._client.uaclient.read_attributes(nodes, ua.AttributeIds.Value)
+        namespaces, most, names, start, clock = answers
         uris = namespaces.Value.Value if namespaces.Value is not None else None
         number = most.Value.Value if most.Value is not None else None
         return Limits(
             tuple(str(uri) for uri in uris) if isinstance(uris, list) else (),
             number if isinstance(number, int) and number > 0 else 0,
             _which_server(names, start),
+            time_ns(clock.Value.Value if clock.Value is not None else None),
         )
 
     async def subscribe(self, interval_ms: float) -> Subscribed | None:
@@ -254,33 +251,6 @@ class Session:
                 if error.code == ua.StatusCodes.BadTimeout:
                     raise
 
-    async def create_items(
-        self, subscription: int, items: Sequence[ua.MonitoredItemCreateRequest]
-    ) -> list[ua.MonitoredItemCreateResult] | None:
-        """Creates monitored items: one result each, or None where the server says that these are too many at once."""
-        parameters = ua.CreateMonitoredItemsParameters()
-        parameters.SubscriptionId = subscription
-        parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
-        parameters.ItemsToCreate = list(items)
-        if len(items) > 1 and not self._client.takes(parameters):
-            return None
-        with self._asking(f"subscribing to {many(len(items), 'tag')}"):
-            try:
-                results: list[ua.MonitoredItemCreateResult] = await self._client.uaclient.create_monitored_items(
-                    parameters
-                )
-            except (
-                ua.uaerrors.BadTooManyOperations,
-                ua.uaerrors.BadRequestTooLarge,
-                ua.uaerrors.BadEncodingLimitsExceeded,
-            ):
-                if len(items) > 1:
-                    return None
-                raise
-            if len(results) != len(items):
-                raise ua.UaError(f"{len(results)} results for {len(items)} items")
-            return results
-
     async def publish(self, acknowledged: Sequence[tuple[int, int]]) -> tuple[int, Message] | None:
         """Sends a PublishRequest and waits, as long as it takes, for a message of any subscription.
 
@@ -322,7 +292,7 @@ class Session:
 
     async def stay_alive(self) -> None:
         """Asks the server for its state, so that it keeps the session, and renews the secure channel when due."""
-        if self._own is not None:
+        if self._secured is not None:
             await self._upkeep.look()
         with self._asking("asking for a sign of life"):
             await self._client.uaclient.read_attributes(
@@ -332,6 +302,16 @@ class Session:
                 await self._client.open_secure_channel(renew=True)
                 self._client.uaclient.revolve_security_token()
                 self._plan_renewal()
+
+    async def look_after_trust(self) -> None:
+        """Looks whether the server is still trusted, where it had to be; to be called every few seconds.
+
+        Raises:
+            SourceLost: it is not.
+        """
+        if self._secured is not None:
+            with self._asking("reading on"):
+                await self._secured.trust.look_again()
 
     async def call(self, request: Any) -> bytes:  # noqa: ANN401 - asyncua's own
         """Sends a request of any other service: what follows the header of its response.
@@ -386,7 +366,7 @@ class Session:
         try:
             yield
         except FAILURES as error:
-            raise self.lost(doing, why_not_opened(error, self._own)) from error
+            raise self.lost(doing, why_not_opened(error, self._secured and self._secured.own)) from error
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:
@@ -394,6 +374,12 @@ class Session:
             yield
         except FAILURES as error:
             raise self.lost(doing, explain(error)) from error
+
+
+def time_ns(value: object) -> int | None:
+    """A DateTime that asyncua read, as UTC ns since 1970; None for anything else, and for what an unset clock says."""
+    ticks: int = ua.datetime_to_win_epoch(value) if isinstance(value, datetime) else 0
+    return ns_since_1970(ticks)
 
 
 def _which_server(names: ua.DataValue, start: ua.DataValue) -> str:

@@ -1,18 +1,18 @@
-"""The structures behind the tags that are read by elements and fields: learned for a session, and again when met."""
+"""The structures behind the tags that are read by elements and fields: learned for a session, and again when met.
+
+What is being learned is apart from what the decoder knows until it is whole: messages come in between two questions.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from asyncua import ua
+from collections.abc import Collection
 
 from adapters.opcua.decode import Items
 from adapters.opcua.places import Places
-from adapters.opcua.read import read
+from adapters.opcua.read import notification, values_of
 from adapters.opcua.session import Session
 from adapters.opcua.structures import Types
 from adapters.opcua.types import Teacher
-from adapters.opcua.wire import U32
 from gateway.config.words import many
 
 __all__ = ["Shapes"]
@@ -31,27 +31,21 @@ class Shapes:
         self._session = session
         self._items = items
         self._places = places
-        self._nodes: dict[int, ua.NodeId] = {}
-        self._teacher: Teacher | None = None
+        self._taught = Types()
+        self._teacher = Teacher(session, self._taught, places.namespaces)
+        self._asked: set[int] = set()
 
-    async def learn(self, namespaces: Sequence[str]) -> None:
+    async def learn(self) -> None:
         """Learns the types of all tags that are taken apart, in place of what an earlier session knew.
 
         Until all is learned the old types hold: what comes meanwhile, of a subscription that outlived its session, was
         sent by the same program.
 
-        Args:
-            namespaces: the server's namespace URIs by index.
-
         Raises:
             SourceLost: there was no answer, or none that can be understood.
         """
-        fresh = Types()
-        found = await self._places.find(self._items.spreads, namespaces)
-        self._nodes = {handle: node for handle, node in found.items() if not isinstance(node, int)}
-        self._teacher = Teacher(self._session, fresh, namespaces)
-        await self._teacher.learn_variables([*self._nodes.values()])
-        self._items.types.become(fresh)
+        await self._ask_about(self._items.spreads)
+        self._items.types.become(self._taught)
 
     async def learn_unknown(self) -> bytes:
         """Learns the types that were met since and not known.
@@ -62,11 +56,22 @@ class Shapes:
         Raises:
             SourceLost: there was no answer, or none that can be understood.
         """
-        if self._teacher is None or not await self._teacher.learn_encodings(self._items.types.unknown):
+        unknown = self._items.types.unknown
+        if not unknown:
             return b""
-        nodes = self._nodes
-        doing = f"reading {many(len(nodes), 'variable')} again"
-        values = await read(self._session, [(node, ua.AttributeIds.Value) for node in nodes.values()], doing=doing)
-        return U32.pack(len(nodes)) + b"".join(
-            U32.pack(handle) + value for handle, value in zip(nodes, values, strict=True)
-        )
+        # A tag that was refused when the session began was not asked for its type.
+        await self._ask_about(set().union(*unknown.values()) - self._asked)
+        await self._teacher.learn_encodings(unknown)
+        again = self._items.types.become(self._taught)
+        if not again:
+            return b""
+        found = await self._places.find(again)
+        doing = f"reading {many(len(found), 'variable')} again"
+        return notification(await values_of(self._session, found, doing=doing))
+
+    async def _ask_about(self, handles: Collection[int]) -> None:
+        """Learns what the variables of these tags are declared to hold, or hold now."""
+        found = await self._places.find(handles)
+        nodes = {handle: node for handle, node in found.items() if not isinstance(node, int)}
+        self._asked.update(nodes)
+        await self._teacher.learn_variables([*nodes.values()])

@@ -64,8 +64,8 @@ class Spread:
 
     @property
     def is_plain(self) -> bool:
-        """Whether the points are the elements themselves, in their order."""
-        return self.elements == len(self.selectors)
+        """Whether the points are the elements themselves, in their order, and not fields of them."""
+        return bool(self.elements) and len(self.selectors[0]) == 1
 
 
 def parse_field(text: str) -> Selector:

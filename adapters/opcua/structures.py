@@ -48,6 +48,7 @@ _EXTENSION_OBJECT: Final = 22
 _VARIANT: Final = 24
 _DIMENSIONS: Final = 0x40
 _TYPE_BITS: Final = 0x3F
+_MOST_UNKNOWN: Final = 1_000
 _DEEPEST: Final = 50
 """Structures inside each other; the standard's own reach a handful."""
 
@@ -105,16 +106,35 @@ class Types:
     Attributes:
         layouts: by data type.
         encodings: data types by the id of their binary encoding.
-        unknown: ids of encodings that were met and not known.
+        unknown: ids of encodings that were met and not known, and the tags that hold them.
     """
 
     layouts: dict[NodeKey, Layout] = field(default_factory=dict)
     encodings: dict[NodeKey, NodeKey] = field(default_factory=dict)
-    unknown: set[NodeKey] = field(default_factory=set)
+    unknown: dict[NodeKey, set[int]] = field(default_factory=dict)
+    _met: set[NodeKey] = field(default_factory=set)
 
-    def become(self, other: Types) -> None:
-        """Knows from now on what another one knows, and what that one will be told of."""
-        self.layouts, self.encodings, self.unknown = other.layouts, other.encodings, other.unknown
+    def meet(self, encoding: NodeKey) -> None:
+        """Notes that an encoding is not known; `note` says later whose value it was."""
+        self._met.add(encoding)
+
+    def note(self, handle: int) -> None:
+        """Notes that all unknown encodings since the last note are a tag's."""
+        for encoding in self._met:
+            # A server that makes up encodings must not take all memory.
+            if encoding in self.unknown or len(self.unknown) < _MOST_UNKNOWN:
+                self.unknown.setdefault(encoding, set()).add(handle)
+        self._met.clear()
+
+    def become(self, taught: Types) -> set[int]:
+        """Knows from now on what another one knows at this moment, and nothing of what it may be learning.
+
+        Returns:
+            The tags that hold what was unknown before and is known now.
+        """
+        self.layouts, self.encodings = {**taught.layouts}, {**taught.encodings}
+        learned = self.unknown.keys() & self.encodings.keys()
+        return {handle for encoding in learned for handle in self.unknown.pop(encoding)}
 
 
 def read_tree(body: bytes, at: int, types: Types, depth: int = 0) -> tuple[Tree, int]:
@@ -219,7 +239,7 @@ def _extension(body: bytes, at: int, types: Types, depth: int) -> tuple[Tree, in
 def _layout(node: WireNode, types: Types) -> Layout | None:
     data_type = types.encodings.get(node.key)
     if data_type is None or node.server or node.uri:
-        types.unknown.add(node.key)
+        types.meet(node.key)
         return None
     return types.layouts[data_type]
 

@@ -116,7 +116,6 @@ class Teacher:
         for key in new:
             if self._types.encodings.get(key) in self._types.layouts:
                 self._hopeless.discard(key)
-                self._types.unknown.discard(key)
                 known = True
             else:
                 self._types.encodings.pop(key, None)

@@ -113,7 +113,7 @@ class TagWriter:
                 fitting = coerce(value, place.type_id)
             except ValueError as error:
                 raise self._session.refused(doing, f"{error}; nothing was written") from None
-            await self._send(place, fitting, doing)
+            await self._send(handle, place, fitting, doing)
             return await self._read_back(handle, place, doing)
 
     async def _find(self, handle: int, doing: str) -> _Place:
@@ -143,8 +143,11 @@ class TagWriter:
         return _Place(node, type_id)
 
     async def _node(self, handle: int, doing: str) -> ua.NodeId:
-        namespaces = (await self._session.limits()).namespaces
-        return await self._places.one(handle, namespaces, doing=doing, advice="nothing was written")
+        if isinstance((await self._places.find([handle]))[handle], int):
+            # It may have come meanwhile, with a namespace that is new as well.
+            self._places.renew((await self._session.limits()).namespaces)
+            self._places.forget([handle])
+        return await self._places.one(handle, doing=doing, advice="nothing was written")
 
     async def _type_id(self, data_type: object, of_value: int, doing: str) -> int:
         """The built-in type behind a data type, which may be an alias, an enumeration or abstract.
@@ -168,7 +171,7 @@ class TagWriter:
             data_type = next((target.node for target in targets(above.references, ())), None)
         return of_value
 
-    async def _send(self, place: _Place, value: Fitting, doing: str) -> None:
+    async def _send(self, handle: int, place: _Place, value: Fitting, doing: str) -> None:
         session = self._session
         if not session.connected:
             raise session.lost(doing, "not connected any more; nothing was written")
@@ -183,6 +186,7 @@ class TagWriter:
         if code & _BAD:
             # What was found out may be what has changed meanwhile.
             self._targets.clear()
+            self._places.forget([handle])
             raise session.refused(doing, explain(ua.UaStatusCodeError(code)))
 
     async def _read_back(self, handle: int, place: _Place, doing: str) -> Reading:

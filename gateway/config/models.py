@@ -153,6 +153,15 @@ class DatabaseSettings(Section, frozen=True):
             "that goes is counted by cause."
         ),
     ] = "drop_oldest"
+    linger_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Longest time that a batch may wait for others to share its write with, in milliseconds. It "
+            "waits only where that spares writes, and at thousands of readings a second no longer than 15.",
+        ),
+    ] = 100
     autonomy_hours: Annotated[
         Annotated[float, Meta(gt=0, le=87_600)] | None,
         Meta(
@@ -225,7 +234,8 @@ class UplinkSettings(Section, frozen=True):
             min_length=1,
             pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$",
             extra={"rule": "an MQTT topic without the wildcards + and #"},
-            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE.",
+            description="Head of every topic; {gateway} stands for the gateway's id. Readings go to TOPIC/data/DEVICE, "
+            "what is missing to TOPIC/gaps.",
         ),
     ] = "tidegate/{gateway}"
     format: Annotated[Literal["json"], Meta(description="Payload format.")] = "json"

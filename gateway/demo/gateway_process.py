@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -24,9 +25,11 @@ class GatewayProcess:
     Args:
         folder: where its configuration, database, socket and log are.
         config: the configuration, as plain data.
+        environment: variables on top of ours.
     """
 
-    def __init__(self, *, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(self, *, folder: Path, config: dict[str, Any], environment: Mapping[str, str] | None = None) -> None:
+        self._environment = environment
         self._config = folder / "gateway.json"
         self._config.write_text(json.dumps(config, indent=2))
         self._socket = folder / "control.sock"
@@ -45,7 +48,7 @@ class GatewayProcess:
             TidegateError: it ended, or did not answer in time; the text carries the end of its log.
         """
         command = child.python_command("gateway.cli", "run", str(self._config))
-        self._process = await child.spawn(command, log=self.log)
+        self._process = await child.spawn(command, log=self.log, environment=self._environment)
         try:
             async with asyncio.timeout(START_S):
                 while await self.status() is None:

@@ -120,6 +120,9 @@ def _spool(seen: Seen) -> Iterator[Metric]:
     if spool.forecast is not None:
         yield from _forecast(spool.forecast)
     yield _gauge("tidegate_spool_file_bytes", "Database and write-ahead log on disk.", spool.file_bytes)
+    yield _gauge(
+        "tidegate_gaps_to_tell", "Rows of the gap ledger that the broker has not taken yet.", spool.gaps_to_tell
+    )
     yield _gauge("tidegate_spool_failing", "1 while the disk does not take what waits.", spool.state == "failing")
     yield CounterMetricFamily("tidegate_spool_commits", "Transactions of the spool.", value=spool.commits)
 

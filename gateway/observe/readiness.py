@@ -55,7 +55,7 @@ def readiness(*, overall: State, components: Mapping[str, State], spool: SpoolSt
     """
     # What the disk said names paths of this machine; a probe's port is open to anybody.
     failing = spool.state == "failing"
-    reasons = ("the spool's disk does not take what comes in; `tidegate status` tells what it said",) if failing else ()
+    reasons = ("the spool does not take what comes in; `tidegate status` tells why",) if failing else ()
     return Readiness(
         ready=not reasons,
         state=State.DEGRADED if reasons else overall,

@@ -5,14 +5,17 @@ readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that s
 into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
 a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point
 table, rows set aside, the totals (kept by triggers), readings dropped by cause, the gap ledger (`gaps.py`), the audit,
-what adapters remember (`memory.py`). PATH.lock keeps a second process out; PATH.corrupt-TIME is a file that was found
-damaged, of which `salvage.py` reads what is whole; PATH.reserve is room on the disk for deletions (`reserve.py`).
+what adapters remember (`memory.py`). PATH.lock keeps a second process out and tells how far the numbers had come
+(`highwater.py`); PATH.corrupt-TIME is a file that was found damaged, of which `salvage.py` reads what is whole;
+PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Invariants
 - A number (`seq`) names one batch for good. Numbers ascend in commit order, without holes, and are never given twice,
   not after deletion, not after a restart. A fresh file starts at the time in microseconds since 1970 (or above the
-  damaged file it replaces), so that its numbers also lie above those of a file that is gone.
-- A batch is on disk (synchronous=FULL) before `append` returns, and before `pending` shows it.
+  damaged file it replaces), so that its numbers also lie above those of a file that is gone. A file whose newest
+  commits are missing numbers on above what was given.
+- A batch is on disk (synchronous=FULL), in a file that its name leads to, before `append` returns, and before `pending`
+  shows it.
 - A row is deleted only after `ack`, or when the budget (`max_bytes`) forces it; then its readings are counted as
   dropped in the transaction that deletes it. The totals change in the transaction that changes the rows.
 - Merging changes how a batch is stored and nothing else: `pending` and `ack` are the same for both, also across a
@@ -27,17 +30,20 @@ Invariants
   is pending, acknowledged, or counted in one row of the ledger, under its device and cause, within the row's interval.
   What is set aside is missing from then on. A row of the ledger that was handed out to be told never changes.
 - A stored batch never refers to a point that is not stored.
-- A disk that refuses (full, read-only, busy) loses nothing: what waits is tried again, and sources wait with it.
+- A disk that refuses (full, read-only, busy, I/O errors) loses nothing: what waits is tried again, and sources wait
+  with it. So it is at opening, where the caller is patient: nothing is there before, and everything is after.
+- A file that is deleted while it is open is written anew from what the process holds of it (`restore.py`).
 - One batch that cannot be stored, one row or block that cannot be read, one file that is damaged: each is taken out of
   the way and counted; the rest goes on.
 
 Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
-`spool_damaged` (what a damaged file held, as far as is known; the file is kept), `unstorable`, `spool_closed`,
-`thinned`.
+`spool_damaged` (what a damaged file held, as far as is known; the file is kept; or what was committed and is missing in
+the file), `unstorable`, `spool_closed`, `thinned`.
 The ledger has them, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
 
-It refuses: a file that another process uses, that a newer version made, or that belongs to another program; a file
-system without write-ahead logging. It does not decide what is sent when: that is the uplink's.
+It refuses: a file that a newer version made, or that belongs to another program. It waits while another process uses
+the file, and touches nothing before; and on a file system without write-ahead logging. It does not decide what is sent
+when: that is the uplink's.
 """
 
 from gateway.spool.audit import Audit, AuditEntry

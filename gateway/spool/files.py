@@ -1,8 +1,10 @@
-"""The spool's files outside SQLite: the lock that keeps a second process out, and moving a damaged file aside.
+"""The spool's files outside SQLite: the lock, moving a damaged file aside, noticing that an open one was deleted.
 
-- The lock is an advisory one (flock) on PATH.lock. The kernel lets go of it when the process ends, however it ends, so
-  a leftover lock file never refuses a start. The file itself stays: removing it would let two processes each hold a
-  lock on a file of that name.
+- The lock keeps a second process out. It is an advisory one (flock) on PATH.lock. The kernel lets go of it when the
+  process ends, however it ends, so a leftover lock file never refuses a start. The file itself stays: removing it would
+  let two processes each hold a lock on a file of that name. Nothing else is touched before the lock is held.
+- A file that is open is looked up by its name again and again: what a deleted file still takes would be gone with the
+  process, whatever SQLite says about its durability.
 - A damaged database is renamed, with its log: what is in it may still be saved by hand. The newest
   `KEPT_ASIDE` of them are kept; a disk that damages one file after the other must not be filled by us as well.
 """
@@ -14,49 +16,62 @@ import os
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, Self
+from typing import Final, Literal, Self
 
 from gateway.errors import SpoolError
 
-__all__ = ["KEPT_ASIDE", "FileLock", "aside_name", "move_aside", "size_bytes"]
+__all__ = ["KEPT_ASIDE", "FileLock", "Names", "aside_name", "in_use", "is_fresh", "move_aside", "remove", "size_bytes"]
 
 KEPT_ASIDE: Final = 3
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _COMPANIONS: Final = ("", "-wal", "-shm")
+_NOTE_BYTES: Final = 256
 
 
 class FileLock:
     """Exclusive use of a database's path by this process."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self._path = path
         self._descriptor = descriptor
 
     @classmethod
     def acquire(cls, path: Path) -> Self:
-        """Makes the folder and the file where they are missing, and takes the lock.
+        """Makes the folder and the files where they are missing, and takes the lock.
 
         Raises:
-            SpoolError: another process has it, or the folder or the file cannot be used.
+            SpoolError: another process has it, or the folder or a file cannot be used.
         """
-        lock_path = path.with_name(path.name + ".lock")
+        descriptor = _lock(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             os.close(os.open(path, _OPEN_FLAGS, 0o640))
-            descriptor = os.open(lock_path, _OPEN_FLAGS, 0o640)
-        except OSError as error:
-            raise SpoolError(
-                f"Opening the spool {path}: it cannot be used ({error.strerror}: {error.filename}). "
-                "Check that the disk is mounted and that the gateway's user may write there."
-            ) from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             os.close(descriptor)
-            raise SpoolError(
-                f"Opening the spool {path}: another gateway is using it (it holds {lock_path.name}). "
-                "Stop that one first, or give this one another [database] path."
-            ) from error
-        return cls(descriptor)
+            raise _unusable(path, error) from error
+        return cls(path, descriptor)
+
+    def renew(self) -> None:
+        """Takes the lock again where somebody deleted its file: a second process would find one that nobody holds.
+
+        Raises:
+            SpoolError: it has found it, or the folder cannot be used.
+        """
+        with suppress(OSError):
+            if os.path.samestat(os.fstat(self._descriptor), _lock_path(self._path).stat()):
+                return
+        before, self._descriptor = self._descriptor, _lock(self._path)
+        os.close(before)
+
+    def note(self, text: bytes) -> None:
+        """Writes what the next holder may want to know, where the disk takes it. It is not forced to the disk."""
+        with suppress(OSError):
+            os.pwrite(self._descriptor, text, 0)
+
+    def noted(self) -> bytes:
+        """What the last holder wrote."""
+        with suppress(OSError):
+            return os.pread(self._descriptor, _NOTE_BYTES, 0)
+        return b""
 
     def release(self) -> None:
         """Lets the next process in. A second call does nothing."""
@@ -65,18 +80,99 @@ class FileLock:
             self._descriptor = -1
 
 
-def aside_name(path: Path, *, at_ns: int) -> Path:
-    """The name under which a file that was damaged at this time (UTC ns) is kept."""
-    stamp = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    return path.with_name(f"{path.name}.corrupt-{stamp}")
+def in_use(path: Path) -> bool:
+    """Whether a gateway has this database open now. Makes nothing."""
+    try:
+        descriptor = os.open(_lock_path(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
-def move_aside(path: Path, *, at_ns: int) -> Path:
-    """Renames a damaged database, with its log, out of the way.
+class Names:
+    """Where the names of a database's files lead: made when they are open, and asked later.
 
     Args:
-        path: the database, closed.
+        path: the database, open.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen = {suffix: _identity(path, suffix) for suffix in _COMPANIONS}
+
+    @property
+    def all_lead_there(self) -> bool:
+        """Whether each name still leads to the file that it led to."""
+        return all(seen is None or _identity(self._path, suffix) == seen for suffix, seen in self._seen.items())
+
+    @property
+    def database_leads_there(self) -> bool:
+        """The same of the database alone."""
+        return _identity(self._path, "") == self._seen[""]
+
+
+def _identity(path: Path, suffix: str) -> tuple[int, int] | None:
+    try:
+        found = path.with_name(path.name + suffix).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_name(path.name + ".lock")
+
+
+def _lock(path: Path) -> int:
+    lock_path = _lock_path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock_path, _OPEN_FLAGS, 0o640)
+    except OSError as error:
+        raise _unusable(path, error) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise SpoolError(
+            f"Opening the spool {path}: another gateway is using it (it holds {lock_path.name}). "
+            "Stop that one, or give this one another [database] path."
+        ) from error
+    return descriptor
+
+
+def _unusable(path: Path, error: OSError) -> SpoolError:
+    return SpoolError(
+        f"Opening the spool {path}: it cannot be used ({error.strerror}: {error.filename}). "
+        "Check that the disk is mounted for writing, that it has space, and that the gateway's user may write there."
+    )
+
+
+def aside_name(path: Path, *, at_ns: int, why: Literal["corrupt", "found"] = "corrupt") -> Path:
+    """The name under which a file that was damaged at this time (UTC ns) is kept.
+
+    Args:
+        path: the database.
+        at_ns: UTC ns since 1970.
+        why: it is damaged, or it was found in the place of one that is open.
+    """
+    stamp = datetime.fromtimestamp(at_ns / 1e9, UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    return path.with_name(f"{path.name}.{why}-{stamp}")
+
+
+def move_aside(path: Path, *, at_ns: int, why: Literal["corrupt", "found"] = "corrupt") -> Path:
+    """Renames a database, with its log, out of the way.
+
+    Args:
+        path: the database; nobody has it open.
         at_ns: UTC ns since 1970, for the new name.
+        why: see `aside_name`.
 
     Returns:
         Where the database is now.
@@ -84,7 +180,7 @@ def move_aside(path: Path, *, at_ns: int) -> Path:
     Raises:
         SpoolError: the folder does not allow it.
     """
-    target = aside_name(path, at_ns=at_ns)
+    target = aside_name(path, at_ns=at_ns, why=why)
     try:
         for suffix in _COMPANIONS:
             with suppress(FileNotFoundError):
@@ -92,7 +188,7 @@ def move_aside(path: Path, *, at_ns: int) -> Path:
         _forget_oldest(path)
     except OSError as error:
         raise SpoolError(
-            f"The spool {path} is damaged and cannot be moved aside ({error.strerror}). "
+            f"The file {path} is to be moved aside and cannot be ({error.strerror}). "
             "Check that the gateway's user may write in that folder, or move the file by hand."
         ) from error
     return target
@@ -107,10 +203,27 @@ def _forget_oldest(path: Path) -> None:
             path.with_name(base + suffix).unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Deletes a database in which nothing is, with its log."""
+    for suffix in _COMPANIONS:
+        with suppress(OSError):
+            path.with_name(path.name + suffix).unlink()
+
+
 def size_bytes(path: Path) -> int:
-    """Bytes on disk of a database and its log."""
+    """Bytes on disk of a database and its log; what cannot be looked at does not count."""
     total_bytes = 0
     for suffix in ("", "-wal"):
-        with suppress(FileNotFoundError):
+        with suppress(OSError):
             total_bytes += path.with_name(path.name + suffix).stat().st_size
     return total_bytes
+
+
+def is_fresh(path: Path) -> bool:
+    """Whether there is nothing in a database, for certain."""
+    try:
+        return not path.stat().st_size
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False

@@ -19,6 +19,9 @@ from gateway.spool.line import Waiting
 __all__ = ["Outlook"]
 
 TRIAL_READINGS: Final = 8192
+_MOST_COUNTED: Final = 32_768
+"""Readings that one measurement counts for at most: years in the file shall not outweigh what comes now."""
+
 TRIAL_GATHERS_S: Final = 60.0
 """How long readings are gathered for a trial."""
 
@@ -33,16 +36,14 @@ class Outlook:
 
     Args:
         clock: seconds of a steady clock.
-        block_readings: readings in the blocks that the file holds already.
-        block_bytes: what those take.
     """
 
-    def __init__(self, *, clock: Callable[[], float], block_readings: int, block_bytes: int) -> None:
+    def __init__(self, *, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._history = History(clock())
         self._accepted = 0
-        self._readings = float(block_readings)
-        self._bytes = float(block_bytes)
+        self._readings = 0.0
+        self._bytes = 0.0
         self._sample: list[Waiting] = []
         self._sample_readings = 0
         self._wanted = True
@@ -61,9 +62,10 @@ class Outlook:
                 break
 
     def measured(self, readings: int, size_bytes: int) -> None:
-        """Takes note of what a block takes."""
-        self._readings = self._readings * _OLDER_COUNT + readings
-        self._bytes = self._bytes * _OLDER_COUNT + size_bytes
+        """Takes note of what a block takes, or all blocks that the file holds when it is opened."""
+        part = min(1.0, _MOST_COUNTED / max(1, readings))
+        self._readings = self._readings * _OLDER_COUNT + readings * part
+        self._bytes = self._bytes * _OLDER_COUNT + size_bytes * part
 
     async def run(self) -> None:
         """Compresses on trial until cancelled."""

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 import aiosqlite
 
 from gateway.batch import Kind
-from gateway.errors import SpoolError, TidegateError
+from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.gaps import Ledger
@@ -26,7 +26,9 @@ from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
     "APPLICATION_ID",
+    "LARGEST_SEQ",
     "MIGRATIONS",
+    "TOTALS",
     "WAL_LIMIT_BYTES",
     "Damaged",
     "Database",
@@ -34,6 +36,7 @@ __all__ = [
     "advice",
     "is_damage",
     "open_database",
+    "point_of",
     "read_dropped",
     "read_ledger",
     "read_totals",
@@ -43,8 +46,8 @@ APPLICATION_ID: Final = 0x54494445
 """`TIDE`: how our files are told from another program's SQLite files."""
 
 BUSY_TIMEOUT_S: Final = 2.0
-WAL_PAGES: Final = 2000
-"""Pages (4 KiB) after which the log is worked into the database: enough for a row's pages to be written, freed and
+CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
+"""Size at which the log is worked into the database: enough for a row's pages to be written, freed and
 used again inside the log, and little enough to keep one checkpoint's pause in the tens of milliseconds."""
 
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -224,7 +227,7 @@ MIGRATIONS: Final = (
     """,
 )
 
-_TOTALS: Final = """
+TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
            aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes, last_gap, gap_changes,
            (SELECT at_ns FROM (
@@ -247,7 +250,7 @@ _ADVICE: Final = {
 }
 
 
-_LARGEST_SEQ: Final = 1 << 53
+LARGEST_SEQ: Final = 1 << 53
 """Where JSON readers that use f64 begin to confuse neighbours: a larger number in a damaged file is not believed."""
 
 
@@ -283,21 +286,21 @@ class Damaged(Exception):
 class Totals(NamedTuple):
     """The one row of the totals, and the time of the oldest row or block. What is in blocks is part of the rest."""
 
-    last_seq: int
-    accepted_batches: int
-    accepted_readings: int
-    batches: int
-    readings: int
-    size_bytes: int
-    aside_batches: int
-    aside_readings: int
-    aside_bytes: int
-    blocks: int
-    block_readings: int
-    block_bytes: int
-    last_gap: int
-    gap_changes: int
-    oldest_at_ns: int | None
+    last_seq: int = 0
+    accepted_batches: int = 0
+    accepted_readings: int = 0
+    batches: int = 0
+    readings: int = 0
+    size_bytes: int = 0
+    aside_batches: int = 0
+    aside_readings: int = 0
+    aside_bytes: int = 0
+    blocks: int = 0
+    block_readings: int = 0
+    block_bytes: int = 0
+    last_gap: int = 0
+    gap_changes: int = 0
+    oldest_at_ns: int | None = None
 
     @property
     def row_readings(self) -> int:
@@ -313,6 +316,7 @@ class Database:
     totals: Totals
     dropped: dict[str, int]
     points: PointTable
+    page_bytes: int
     ledger: Ledger
 
 
@@ -349,7 +353,8 @@ async def open_database(
 
     Raises:
         Damaged: the file is no database any more.
-        SpoolError: it is another program's, or a newer version's, or the disk refuses.
+        SpoolRefused: it is another program's, or a newer version's.
+        SpoolError: the disk refuses.
     """
     connection: aiosqlite.Connection | None = None
     opened = False
@@ -366,6 +371,7 @@ async def open_database(
             await read_totals(connection),
             await read_dropped(connection),
             await _read_points(connection),
+            await _page_bytes(connection),
             await read_ledger(connection),
         )
         opened = True
@@ -382,7 +388,7 @@ async def open_database(
 
 async def read_totals(connection: aiosqlite.Connection) -> Totals:
     """The totals as the connection sees them now, a running transaction included."""
-    rows = list(await connection.execute_fetchall(_TOTALS))
+    rows = list(await connection.execute_fetchall(TOTALS))
     if not rows:
         raise Damaged("its totals are missing")
     return Totals(*rows[0])
@@ -405,16 +411,22 @@ async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
     return value
 
 
+async def _page_bytes(connection: aiosqlite.Connection) -> int:
+    page_bytes = await _scalar(connection, "PRAGMA page_size")
+    assert isinstance(page_bytes, int)
+    return page_bytes
+
+
 async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
     tables = await _scalar(connection, "SELECT count(*) FROM sqlite_master")
     if tables and await _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
-        raise SpoolError(
+        raise SpoolRefused(
             f"Opening the spool {path}: this is another program's SQLite file. "
             "Give the gateway another [database] path; the file was not touched."
         )
     version = await _scalar(connection, "PRAGMA user_version")
     if isinstance(version, int) and version > len(MIGRATIONS):
-        raise SpoolError(
+        raise SpoolRefused(
             f"Opening the spool {path}: a newer version of tidegate made it (schema {version}, this one knows "
             f"{len(MIGRATIONS)}). Install that version again, or move the file away; it was not touched."
         )
@@ -422,7 +434,8 @@ async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
 
 async def _configure(connection: aiosqlite.Connection, path: Path, *, log_bytes: int) -> None:
     # INCREMENTAL and not NONE, so that the space an outage took can be given back; not FULL, which would move pages in
-    # every commit. It must be chosen before the first table is made.
+    # every commit. Both must be chosen before the first table is made; an older file keeps its pages.
+    await connection.execute_fetchall(f"PRAGMA page_size = {PAGE_BYTES}")
     await connection.execute_fetchall("PRAGMA auto_vacuum = INCREMENTAL")
     mode = await _scalar(connection, "PRAGMA journal_mode = WAL")
     if mode != b"wal":
@@ -430,9 +443,10 @@ async def _configure(connection: aiosqlite.Connection, path: Path, *, log_bytes:
             f"Opening the spool {path}: its file system cannot do write-ahead logging. "
             "Put it on a local disk, not on a network share."
         )
+    page_bytes = await _page_bytes(connection)
     for pragma in (
         "synchronous = FULL",
-        f"wal_autocheckpoint = {max(1, min(WAL_PAGES, log_bytes // 2 // PAGE_BYTES))}",
+        f"wal_autocheckpoint = {max(1, min(CHECKPOINT_BYTES, log_bytes // 2) // page_bytes)}",
         f"journal_size_limit = {log_bytes}",
         "cell_size_check = ON",
         "temp_store = MEMORY",
@@ -450,10 +464,8 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
 
 async def _check(connection: aiosqlite.Connection) -> None:
     pages = await _scalar(connection, "PRAGMA page_count")
-    page_bytes = await _scalar(connection, "PRAGMA page_size")
     assert isinstance(pages, int)
-    assert isinstance(page_bytes, int)
-    if pages * page_bytes <= CHECKED_FULLY_BYTES:
+    if pages * await _page_bytes(connection) <= CHECKED_FULLY_BYTES:
         verdict = await _scalar(connection, "PRAGMA quick_check(1)")
         if verdict != b"ok":
             raise Damaged(str(verdict), **await _salvage(connection))
@@ -482,12 +494,19 @@ async def _begin(
 async def _read_points(connection: aiosqlite.Connection) -> PointTable:
     rows = await connection.execute_fetchall("SELECT number, path, device, unit, kind FROM points ORDER BY number")
     try:
-        return PointTable(
-            Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
-            for number, path, device, unit, kind in rows
-        )
+        return PointTable(map(point_of, rows))
     except (TidegateError, ValueError, AttributeError) as error:
         raise Damaged(f"its point table cannot be read: {error}", **await _salvage(connection)) from error
+
+
+def point_of(row: Sequence[Any]) -> Point:
+    """One row of the point table.
+
+    Raises:
+        ValueError, AttributeError: it is none.
+    """
+    number, path, device, unit, kind = row
+    return Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
 
 
 async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
@@ -498,7 +517,7 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
         totals = await read_totals(connection)
     except (sqlite3.Error, Damaged):
         return {}
-    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < _LARGEST_SEQ:
+    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < LARGEST_SEQ:
         return {}
     told: dict[str, Any] = {
         "last_seq": totals.last_seq,
@@ -506,7 +525,7 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
         "pending_readings": max(0, totals.readings),
         "oldest_at_ns": totals.oldest_at_ns if isinstance(totals.oldest_at_ns, int) else 0,
     }
-    if 0 <= totals.last_gap < _LARGEST_SEQ:
+    if 0 <= totals.last_gap < LARGEST_SEQ:
         with suppress(sqlite3.Error):
             told["ledger"] = await read_ledger(connection)
     return told

@@ -6,12 +6,17 @@ Every method expects that nobody else uses the object meanwhile; `Spool` holds a
   group is in it.
 - A damaged file is moved aside and a fresh one takes its place, at opening and in mid-life. The fresh file's numbers go
   on above the old one's, and it knows the same points. What the old one held is counted as dropped.
+- A file that was deleted while it was open is written anew (`restore.py`) before anything that was put into it
+  meanwhile counts as committed.
+- A file that shows an earlier state than was committed (its log was cut off) numbers on above what was given, and what
+  is missing is counted.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,27 +24,42 @@ from typing import Any, Final, Protocol, TypeVar
 
 import aiosqlite
 
-from gateway.errors import SpoolError
+from gateway.errors import SpoolError, SpoolRefused
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
-from gateway.spool.commit import Group, merge, roll_back, was_committed, write
-from gateway.spool.files import FileLock, move_aside, size_bytes
-from gateway.spool.gaps import Ledger
-from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
-from gateway.spool.schema import WAL_LIMIT_BYTES, Damaged, Database, Totals, open_database, read_totals
+from gateway.spool.commit import Group, merge, roll_back, was_committed, write, write_gaps
+from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
+from gateway.spool.gaprows import WRITE_GAP, row_of_gap
+from gateway.spool.gaps import Entry, Ledger
+from gateway.spool.highwater import HighWater
+from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
+from gateway.spool.restore import write_anew
+from gateway.spool.schema import (
+    WAL_LIMIT_BYTES,
+    Damaged,
+    Database,
+    Totals,
+    open_database,
+    read_dropped,
+    read_ledger,
+    read_totals,
+)
 from gateway.spool.written import ThreadAccount
 
 __all__ = ["SpoolFile", "WithFile"]
 
 _Result = TypeVar("_Result")
 
-KEPT_FREE_PAGES: Final = 4096
-"""Free pages (16 MiB) that stay in the file for the next rows; what an outage took beyond them is given back."""
+KEPT_FREE_BYTES: Final = 16 * 1024 * 1024
+"""Free pages that stay in the file for the next rows; what an outage took beyond them is given back."""
 
-GIVEN_BACK_PAGES: Final = 1024
+GIVEN_BACK_PAGES: Final = 2048
 """Pages given back in one step: a few tens of milliseconds in which nothing can be committed."""
+
+MARK_INTERVAL_S: Final = 1.0
+"""How often the high-water mark is written, at most."""
 
 MOST_PAGES: Final = 0xFFFFFFFE
 """SQLite's own limit of a database's size."""
@@ -61,27 +81,37 @@ class WithFile(Protocol):
 
 
 class SpoolFile:
-    """The database behind a spool.
+    """The database behind a spool. Nothing is open before `begin`.
+
+    Args:
+        path: the database.
+        metrics: `dropped` is counted.
+        now_ns: UTC nanoseconds since 1970.
 
     Attributes:
         totals: as of the last commit.
         dropped: readings lost since the file was made, by cause, as of the last commit.
         points: the point table; the same object for the spool's whole life.
+        begun: whether it was opened.
         ledger: the gaps that nobody was told of, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
+        notice: what else happened to the file in this process's life and should be known; empty where nothing did.
     """
 
-    totals: Totals
-    points: PointTable
-
-    def __init__(self, path: Path, *, lock: FileLock, metrics: Metrics, now_ns: Callable[[], int]) -> None:
+    def __init__(self, path: Path, *, metrics: Metrics, now_ns: Callable[[], int]) -> None:
         self.path = path
+        self.totals = Totals()
         self.dropped: dict[str, int] = {}
+        self.points = PointTable()
+        self.begun = False
         self.ledger = Ledger()
         self.quarantined: Path | None = None
-        self._lock = lock
+        self.notice = ""
+        self._lock: FileLock | None = None
+        self._names: Names | None = None
         self._reserve = Reserve(path)
         self._growth_limited = False
+        self._page_bytes = PAGE_BYTES
         self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
@@ -90,21 +120,26 @@ class SpoolFile:
         self._closing: asyncio.Future[None] | None = None
         self._damaged = False
         self._closed = False
+        self._above = 0
+        self._marked_s = 0.0
 
-    @classmethod
-    async def open(cls, path: Path, *, metrics: Metrics, now_ns: Callable[[], int]) -> SpoolFile:
+    async def begin(self) -> None:
         """Opens the file, or makes it.
 
         Raises:
-            SpoolError: another process uses it, or the disk refuses, or it is not ours.
+            SpoolRefused: it is another program's, or a newer version's.
+            SpoolError: another process uses it, or the disk refuses.
         """
-        file = cls(path, lock=FileLock.acquire(path), metrics=metrics, now_ns=now_ns)
+        lock = FileLock.acquire(self.path)
         try:
-            await file._open()
+            await self._open(HighWater.read(lock.noted()))
         except BaseException:
-            file._lock.release()
+            await self._disconnect()
+            lock.release()
             raise
-        return file
+        self._lock = lock
+        self.begun = True
+        self._mark()
 
     @property
     def size_bytes(self) -> int:
@@ -129,6 +164,10 @@ class SpoolFile:
         """
         if self._closed:
             raise SpoolError(f"The spool {self.path} is closed.")
+        if not self.begun:
+            await self.begin()
+        if self._connection is not None and self._names is not None and not self._names.all_lead_there:
+            await self._come_back(self._connection)
         if self._connection is None:
             await self._reopen()
         connection = self._connected()
@@ -152,7 +191,7 @@ class SpoolFile:
         """Carries out a group as one durable transaction.
 
         Raises:
-            sqlite3.Error: it failed, or so it seems; `settle` knows.
+            sqlite3.Error, SpoolError: it failed, or so it seems; `settle` knows.
         """
         self._doubtful = group
         try:
@@ -161,8 +200,11 @@ class SpoolFile:
             if group.acked and not group.taken and is_full(error):
                 self._reserve.give_up()
             raise
+        self._check_names()
         self._doubtful = None
         self._adopt(group, totals)
+        if time.monotonic() >= self._marked_s + MARK_INTERVAL_S:
+            await asyncio.to_thread(self._mark)
 
     async def merge(self, block: Block, *, left: Left) -> None:
         """Puts a block into the place of its rows, as one durable transaction.
@@ -182,13 +224,14 @@ class SpoolFile:
         """Carries out statements as one durable transaction. They must not touch batches, points, totals or drops.
 
         Raises:
-            sqlite3.Error: it failed, or so it seems; `settle` rolls back what was left open.
+            sqlite3.Error, SpoolError: it failed, or so it seems; `settle` rolls back what was left open.
         """
         self._doubtful = Group(after_seq=self.totals.last_seq)
         connection = self._connected()
         for sql, parameters in statements:
             await connection.execute_fetchall(sql, parameters)
         await connection.commit()
+        self._check_names()
         self._doubtful = None
 
     async def fetch(self, sql: str, parameters: Iterable[Any] | Mapping[str, Any] = ()) -> list[Any]:
@@ -198,9 +241,11 @@ class SpoolFile:
     async def give_back_space(self) -> None:
         """Returns some free pages to the file system, where there are many. Nothing may be in doubt."""
         free_pages = (await self.fetch("PRAGMA freelist_count"))[0][0]
-        given_pages = free_pages - KEPT_FREE_PAGES
+        given_pages = free_pages - KEPT_FREE_BYTES // self._page_bytes
         if not self._reserve.held:
-            given_pages = max(given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages))
+            given_pages = max(
+                given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages, page_bytes=self._page_bytes)
+            )
         given_pages = min(given_pages, GIVEN_BACK_PAGES)
         if given_pages > 0:
             # As a script, because the pragma gives back one page a step and `execute` takes one step. The file itself
@@ -217,7 +262,14 @@ class SpoolFile:
         """
         self._doubtful = None
         self._damaged = True
-        await self._reopen()
+        if self.begun:
+            await self._reopen()
+        else:
+            await self.begin()
+
+    async def reconnect(self) -> None:
+        """Closes the file; `settle` opens it again."""
+        await self._disconnect()
 
     async def close(self) -> None:
         """Works the log into the database, closes it, and lets the next process in."""
@@ -227,12 +279,19 @@ class SpoolFile:
                 with suppress(sqlite3.Error):  # The log is complete on disk; the next opening works it in.
                     await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
             await self._disconnect()
+            self._mark()
         finally:
-            self._lock.release()
+            if self._lock is not None:
+                self._lock.release()
 
     def _connected(self) -> aiosqlite.Connection:
         assert self._connection is not None
         return self._connection
+
+    def _check_names(self) -> None:
+        """What was committed into a file without a name is gone with the process, so it is not committed yet."""
+        if self._names is not None and not self._names.all_lead_there:
+            raise SpoolError(f"Writing to the spool {self.path}: somebody deleted its file. It is written anew.")
 
     async def _make_reserve(self) -> None:
         if self._reserve.can_be_made():
@@ -243,7 +302,9 @@ class SpoolFile:
         await self._make_reserve()
         self._growth_limited = self._reserve.given_up
         if self._growth_limited:
-            pages = (await self.fetch("PRAGMA page_count"))[0][0] + growth_pages(self._reserve.volume())
+            pages = (await self.fetch("PRAGMA page_count"))[0][0] + growth_pages(
+                self._reserve.volume(), page_bytes=self._page_bytes
+            )
         else:
             pages = MOST_PAGES
         await self.fetch(f"PRAGMA max_page_count = {pages}")
@@ -256,23 +317,27 @@ class SpoolFile:
         if group.gaps is not None:
             self.ledger.adopt(group.gaps)
 
-    async def _open(self) -> None:
+    async def _open(self, mark: HighWater) -> None:
+        self._reserve = Reserve(self.path)
+        await self._make_reserve()
+        if self._damaged:
+            self._move_aside(mark.waiting_readings, pending=mark.waiting_readings, oldest_at_ns=mark.oldest_at_ns)
+            self._damaged = False
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
-        first_seq = max(1, self._now_ns() // 1000)
-        await self._make_reserve()
+        first_seq = max(1, self._now_ns() // 1000, mark.last_seq + 1, self._above)
         try:
-            database = await self._open_database(first_seq=first_seq)
-        except Damaged as damage:
-            self.ledger = Ledger(
-                damage.ledger.entries.values(),
-                last=damage.ledger.last or first_seq - 1,
-                changes=damage.ledger.changes,
-            )
-            self._move_aside(damage.readings, pending=damage.pending_readings, oldest_at_ns=damage.oldest_at_ns)
-            database = await self._open_fresh(first_seq=max(first_seq, damage.last_seq + 1))
-        self.points = database.points
+            database = await self._open_whole(first_seq=first_seq, held=mark)
+        except SpoolRefused:
+            raise
+        except SpoolError:
+            if not self._reserve.is_last_room or not self._reserve.give_up():
+                raise
+            database = await self._open_whole(first_seq=first_seq, held=mark)
         await self._use(database)
+        if self.quarantined is None:
+            await self._catch_up(mark)
+        self.points.load(database.points)
 
     async def _reopen(self) -> None:
         await self._disconnect()
@@ -284,49 +349,123 @@ class SpoolFile:
                 oldest_at_ns=totals.oldest_at_ns or 0,
             )
             self._damaged = False
-        points = list(self.points)
-        database = await self._open_fresh(first_seq=self.totals.last_seq + 1, points=points)
-        self.points.mark_saved(len(database.points))  # not those that came after an earlier attempt began the file
+        known = HighWater.of(self.totals)
+        gaps = self.ledger
+        database = await self._open_whole(first_seq=known.last_seq + 1, held=known, points=list(self.points))
+        self.points.only_saved(len(database.points))  # not those that came after an earlier attempt began the file
         await self._use(database)
+        await self._catch_up(known, gaps.entries.values())
 
-    async def _open_fresh(self, *, first_seq: int, points: Sequence[Point] = ()) -> Database:
+    async def _open_whole(self, *, first_seq: int, held: HighWater, points: Sequence[Point] = ()) -> Database:
+        """Opens the file, and replaces it where it is damaged.
+
+        Args:
+            first_seq: first number of a fresh file.
+            held: what was in the file, for one that cannot tell any more.
+            points: of a fresh file.
+        """
+        fresh = is_fresh(self.path)
         try:
-            return await self._open_database(
-                first_seq=first_seq, points=points, dropped=self.dropped, ledger=self.ledger
-            )
+            return await self._open_database(first_seq=first_seq, points=points)
         except Damaged as damage:
-            raise SpoolError(
-                f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "
-                "Replace the disk, or point [database] path at another one."
-            ) from damage
+            if fresh:
+                remove(self.path)
+                raise SpoolError(
+                    f"Opening the spool {self.path}: a fresh file on its disk is damaged at once ({damage}). "
+                    "Replace the disk, or point [database] path at another one."
+                ) from damage
+            self._above = first_seq = max(first_seq, self._above, damage.last_seq + 1)
+            if not self.begun and not self.ledger.last:
+                last = max(damage.ledger.last, held.last_gap) or first_seq - 1
+                self.ledger = Ledger(damage.ledger.entries.values(), last=last, changes=damage.ledger.changes)
+            pending = damage.pending_readings
+            self._move_aside(
+                damage.readings or held.waiting_readings,
+                pending=(held.waiting_readings or None) if pending is None else pending,
+                oldest_at_ns=damage.oldest_at_ns or held.oldest_at_ns,
+            )
+        return await self._open_whole(first_seq=first_seq, held=HighWater(), points=points)
 
-    async def _open_database(
-        self,
-        *,
-        first_seq: int,
-        points: Sequence[Point] = (),
-        dropped: Mapping[str, int] | None = None,
-        ledger: Ledger | None = None,
-    ) -> Database:
+    async def _come_back(self, connection: aiosqlite.Connection) -> None:
+        """Gives the open database its names again, after somebody deleted one of its files."""
+        assert self._lock is not None
+        assert self._names is not None
+        await roll_back(connection)
+        self._lock.renew()
+        busy, log_frames, worked_in = (await self.fetch("PRAGMA wal_checkpoint(TRUNCATE)"))[0]
+        if busy or log_frames != worked_in or not self._names.database_leads_there:
+            await write_anew(connection, self.path, at_ns=self._now_ns())
+        await self._disconnect()
+        self.notice = f"somebody deleted files of {self.path} while they were in use; they were written anew"
+
+    async def _catch_up(self, known: HighWater, gaps: Iterable[Entry] = ()) -> None:
+        """Numbers on above what was given, where the file shows an earlier state than that.
+
+        Args:
+            known: what was given, and what waited.
+            gaps: the ledger's rows that nobody was told of, as far as they are known.
+        """
+        lost = known.lost_readings(self.totals)
+        if self.totals.last_seq >= known.last_seq and not lost:
+            return
+        connection = self._connected()
+        if self.totals.last_seq < known.last_seq:
+            await connection.execute_fetchall(
+                "UPDATE totals SET last_seq = ?, accepted_batches = ?, accepted_readings = ?", known[:3]
+            )
+            await connection.executemany(WRITE_GAP, map(row_of_gap, gaps))
+            await connection.execute_fetchall("UPDATE totals SET last_gap = max(last_gap, ?)", (known.last_gap,))
+            self.ledger = await read_ledger(connection)
+        if lost:
+            now_ns = self._now_ns()
+            gap = Gap("", "spool_damaged", min(known.oldest_at_ns, now_ns), now_ns, lost)
+            change = self.ledger.change([gap], now_ns=now_ns)
+            assert change is not None
+            await write_gaps(connection, change)
+            self.ledger.adopt(change)
+            await connection.execute_fetchall(
+                "INSERT INTO dropped VALUES ('spool_damaged', ?) ON CONFLICT DO UPDATE SET readings = readings + ?",
+                (lost, lost),
+            )
+        await connection.commit()
+        self.totals = await read_totals(connection)
+        self.dropped = await read_dropped(connection)
+        if lost:
+            self._metrics.gaps.labels("spool_damaged").inc()
+            self._metrics.dropped.labels("spool_damaged").inc(lost)
+        self.notice = (
+            f"the newest commits are missing in {self.path}: its log was cut off, or an earlier file was put in its "
+            f"place; at most {lost} readings are lost and counted"
+        )
+
+    def _mark(self) -> None:
+        if self._lock is not None:
+            self._lock.note(HighWater.of(self.totals).packed)
+            self._marked_s = time.monotonic()
+
+    async def _open_database(self, *, first_seq: int, points: Sequence[Point]) -> Database:
         return await open_database(
             self.path,
             first_seq=first_seq,
             points=points,
-            dropped=dropped,
-            ledger=ledger,
+            dropped=self.dropped,
+            ledger=self.ledger,
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
     async def _use(self, database: Database) -> None:
         self._connection = database.connection
+        self._names = Names(self.path)
         self.totals = database.totals
         self.dropped = database.dropped
+        self._page_bytes = database.page_bytes
         self.ledger = database.ledger
         await self._account.begin(database.connection)
 
     def _move_aside(self, readings: int, *, pending: int | None, oldest_at_ns: int) -> None:
         now_ns = self._now_ns()
         self.quarantined = move_aside(self.path, at_ns=now_ns)
+        self.totals = Totals(last_seq=self.totals.last_seq)
         if pending != 0:
             # What was set aside was told when that happened.
             change = self.ledger.change(

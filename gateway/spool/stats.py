@@ -17,7 +17,8 @@ class SpoolStats:
     """A snapshot, as of the last commit.
 
     Attributes:
-        state: `failing` while the disk does not take what waits; sources are held back meanwhile.
+        state: `failing` while the disk does not take what waits, or the file cannot be opened; sources are held back
+            meanwhile.
         error: what the disk said and what to do; empty while `state` is `ok`.
         backlog_batches: batches in the file that wait for the broker. Those just taken count until a commit.
         backlog_readings: their readings.
@@ -41,6 +42,7 @@ class SpoolStats:
         payload_bytes: of the batches that this process stored.
         written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        notice: what else happened to the file in this process's life and should be known; empty where nothing did.
         forecast: how long the room lasts.
     """
 
@@ -68,4 +70,5 @@ class SpoolStats:
     payload_bytes: int = 0
     written_bytes: int | None = None
     quarantined: Path | None
+    notice: str = ""
     forecast: Forecast | None = None

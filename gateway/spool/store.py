@@ -2,7 +2,7 @@
 
 What is held in memory, and its bounds: batches not yet committed (`max_waiting_readings`, plus one batch of each source
 that is made to wait) and the numbers of rows acknowledged but not yet deleted (what the uplink can acknowledge within
-`ACK_DELAY_S`; while the disk refuses, what it can read); one block that is being made, and one that is being read.
+`LONGEST_ACK_S`; while the disk refuses, what it can read); one block that is being made, and one that is being read.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar
 
 from gateway.batch import EMPTY, Batch
 from gateway.config.models import DatabaseSettings
-from gateway.errors import BadBatch, SpoolError
+from gateway.errors import BadBatch, SpoolError, SpoolRefused
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
@@ -32,6 +32,7 @@ from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
 from gateway.spool.outlook import Outlook
+from gateway.spool.pace import ENOUGH_READINGS, Pace, ack_delay_s
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.rows import Row, counted, read_row
@@ -39,14 +40,15 @@ from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
 from gateway.spool.thinner import Thinner, ThinningRules
+from gateway.spool.unreadable import UnreadableFile, Verdict
 from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
 
 _Result = TypeVar("_Result")
 
-ACK_DELAY_S: Final = 0.5
-"""Longest time a deletion waits for a batch to share its commit with."""
+LOOK_INTERVAL_S: Final = 5.0
+"""How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
 
 MARK_DELAY_S: Final = 5.0
 """Longest time a mark waits for a batch to share its commit with, where its own batch was filtered away."""
@@ -85,6 +87,8 @@ class Spool:
         self._jitter = jitter
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._pace = Pace(settings.linger_ms / 1e3)
+        self._enough_readings = min(ENOUGH_READINGS, settings.max_waiting_readings)
         self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
@@ -94,9 +98,7 @@ class Spool:
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
-        self._outlook = Outlook(
-            clock=clock, block_readings=file.totals.block_readings, block_bytes=file.totals.block_bytes
-        )
+        self._outlook = Outlook(clock=clock)
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
             self._with_file,
@@ -114,7 +116,8 @@ class Spool:
             done=self._finish,
             now_ns=now_ns,
         )
-        self._merger.look(file.totals)
+        self._opened = asyncio.Event()
+        self._unreadable_file = UnreadableFile()
         self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
@@ -134,6 +137,7 @@ class Spool:
         metrics: Metrics,
         now_ns: Callable[[], int] = time.time_ns,
         jitter: Callable[[], float] = random.random,
+        patient: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> Spool:
         """Opens the spool's file, or makes it. A damaged file is moved aside and replaced.
@@ -144,13 +148,41 @@ class Spool:
             metrics: where stored and dropped readings are counted.
             now_ns: UTC nanoseconds since 1970.
             jitter: 0 to 1, spreads retries.
+            patient: where the disk refuses, or another process uses the file, gives back a spool that is not open yet;
+                `run` tries on, and `opened` waits for it.
             clock: seconds of a steady clock.
 
         Raises:
-            SpoolError: another process uses the file, a newer version or another program made it, or the disk refuses.
+            SpoolRefused: a newer version or another program made the file.
+            SpoolError: another process uses the file, or the disk refuses.
         """
-        file = await SpoolFile.open(path, metrics=metrics, now_ns=now_ns)
-        return cls(file, settings=settings, metrics=metrics, now_ns=now_ns, jitter=jitter, clock=clock)
+        spool = cls(
+            SpoolFile(path, metrics=metrics, now_ns=now_ns),
+            settings=settings,
+            metrics=metrics,
+            now_ns=now_ns,
+            jitter=jitter,
+            clock=clock,
+        )
+        try:
+            await spool._settle()
+        except SpoolRefused:
+            raise
+        except SpoolError as error:
+            if not patient:
+                raise
+            spool._error = str(error)
+            spool._wake.set()
+        return spool
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the file was opened. Before that there are no points, and nothing is stored or found."""
+        return self._opened.is_set()
+
+    async def opened(self) -> None:
+        """Returns once the file is open."""
+        await self._opened.wait()
 
     @property
     def points(self) -> PointTable:
@@ -215,6 +247,7 @@ class Spool:
 
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
+        loop = asyncio.get_running_loop()
         return Waiting(
             # Microseconds are enough, and in a block of small batches a tenth of its bytes.
             at_ns=self._now_ns() // 1000 * 1000,
@@ -224,7 +257,8 @@ class Spool:
             device=device,
             data=data,
             set_aside=set_aside,
-            stored=asyncio.get_running_loop().create_future(),
+            stored=loop.create_future(),
+            due_s=self._pace.come(device, len(batch), loop.time()),
         )
 
     async def pending(self, *, after: int, limit_readings: int, upto: int | None = None) -> list[Row]:
@@ -265,7 +299,10 @@ class Spool:
         A crash before that commit sends them a second time, under the same numbers.
         """
         last_seq = self._file.totals.last_seq
+        known = len(self._acked)
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
+        if len(self._acked) > known and not self._error:
+            self._made_room = False  # These make room as well, before anything else is given up.
         self._arm()
 
     def give_up(self, seqs: Mapping[int, Gap]) -> None:
@@ -364,8 +401,11 @@ class Spool:
         failures = 0
         next_look = loop.time() + SPACE_INTERVAL_S
         while not self._closed:
-            await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_INTERVAL_S):
+                    await self._wake.wait()
             self._wake.clear()
+            await self._linger()
             try:
                 await self._commit()
                 if not self._line and loop.time() >= next_look:
@@ -380,6 +420,19 @@ class Spool:
                 self._wake.set()
             else:
                 failures = 0
+
+    async def _linger(self) -> None:
+        """Lets others join those that wait, until the first of them must wait no longer."""
+        loop = asyncio.get_running_loop()
+        while self._line.due_s > loop.time() and self._line.readings < self._enough_readings and not self._error:
+            if not self._line or self._closed:
+                return
+            try:
+                async with asyncio.timeout_at(self._line.due_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
 
     @property
     def stats(self) -> SpoolStats:
@@ -412,6 +465,7 @@ class Spool:
             payload_bytes=self._payload_bytes,
             written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
+            notice=self._file.notice,
             forecast=self._outlook.forecast(
                 used_bytes=used_bytes,
                 max_bytes=self._settings.max_bytes,
@@ -452,16 +506,25 @@ class Spool:
         async with self._lock:
             try:
                 yield
+                self._unreadable_file.worked(doing)
             except Damaged:
                 await self._replace()
+            except SpoolError as error:
+                cause = error.__cause__  # of a file that could not be opened
+                if cause is None or self._unreadable_file.failed(doing, cause) is not Verdict.GIVE_UP:
+                    raise
+                await self._replace()
             except (sqlite3.Error, MemoryError) as error:
-                if isinstance(error, sqlite3.Error) and is_damage(error):
+                verdict = self._unreadable_file.failed(doing, error)
+                if verdict is Verdict.GIVE_UP or (isinstance(error, sqlite3.Error) and is_damage(error)):
                     await self._replace()
-                else:
-                    raise SpoolError(
-                        f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
-                        "Nothing that was accepted is lost; it is tried again."
-                    ) from error
+                    return
+                if verdict is Verdict.REOPEN:
+                    await self._file.reconnect()
+                raise SpoolError(
+                    f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
+                    "Nothing that was accepted is lost; it is tried again."
+                ) from error
 
     async def _commit_all(self) -> None:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
@@ -552,6 +615,12 @@ class Spool:
 
     async def _settle(self) -> None:
         group = await self._file.settle()
+        if not self._opened.is_set():
+            self._error = ""
+            totals = self._file.totals
+            self._merger.look(totals)
+            self._outlook.measured(totals.block_readings, totals.block_bytes)
+            self._opened.set()
         if group is not None:
             self._finish(group)
 
@@ -579,8 +648,10 @@ class Spool:
 
     def _finish(self, group: Group) -> None:
         """Says to everybody concerned that this group is on disk."""
+        now_s = asyncio.get_running_loop().time()
         for seq, waiting in enumerate(group.stored, start=group.after_seq + 1):
             waiting.answer(seq)
+            self._pace.stored(waiting.device, now_s)
         for waiting in group.refused:
             waiting.answer(0)
         self._leave(group.taken)
@@ -619,7 +690,7 @@ class Spool:
 
     def _arm(self) -> None:
         if self._acked and self._ack_timer is None and not self._closed:
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._wake.set)
+            self._ack_timer = asyncio.get_running_loop().call_later(ack_delay_s(self._pace.gap_s), self._wake.set)
 
     def _note(self, device: str, mark: bytes) -> None:
         if not mark or self._closed:

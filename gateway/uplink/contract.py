@@ -6,10 +6,12 @@ anything that hands out pending rows and takes acknowledgements. Nothing here ha
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from gateway.batch import Batch
+from gateway.gap import Gap
+from gateway.uplink.gaps import Ledger
 
 __all__ = ["Format", "LiveRow", "Message", "Row", "Spool"]
 
@@ -49,6 +51,13 @@ class Spool(Protocol):
 
     def ack(self, seqs: Iterable[int]) -> None:
         """Says that the broker has these rows; they may be deleted."""
+
+    def give_up(self, seqs: Mapping[int, Gap]) -> None:
+        """Says that these rows are not to be sent; they are deleted, and the gap of each is noted with that."""
+
+    @property
+    def gaps(self) -> Ledger:
+        """Intervals with missing readings, to be told."""
 
 
 class Message(NamedTuple):

@@ -1,4 +1,4 @@
-"""The courier: the traffic of one connection. Live rows first, the backlog beside them, acknowledgements back.
+"""The courier: the traffic of one connection. Live rows first, the backlog and gaps beside them, acknowledgements back.
 
 Invariants
 - A row is acknowledged to the spool when, and only when, the broker has acknowledged each of its messages.
@@ -22,16 +22,19 @@ from gateway.together import until_one_ends
 from gateway.uplink.backlog import BacklogReader
 from gateway.uplink.contract import Format, LiveRow, Message, Row, Spool
 from gateway.uplink.coverage import Coverage
+from gateway.uplink.gaps import GapTraffic
 from gateway.uplink.holds import Holds
 from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES
 from gateway.uplink.live import LiveQueue
 from gateway.uplink.session import Session
+from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import reason_name
 from gateway.uplink.window import Delivery, Flight, Window
 
 __all__ = ["Courier"]
 
 _REFUSED: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
+_TOO_LARGE: Final = "too large for the broker"
 _BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
 SILENCE_S: Final = 60.0
 LARGEST_PACKET_BYTES: Final = 268_435_455  # MQTT 5, 1.5.5; paho raises at a larger payload, again in each connection
@@ -43,7 +46,9 @@ class Courier:
     Args:
         session: connected.
         fmt: turns rows into messages.
-        spool: where the backlog is, and who takes acknowledgements.
+        spool: where the backlog and the gap ledger are, and who takes acknowledgements.
+        gateway_id: name of this gateway.
+        topics: where gaps go.
         last: the highest row number offered before this connection; None when none was.
         max_live_readings: bound of the live queue.
         replay_rate: most backlog readings a second.
@@ -59,6 +64,8 @@ class Courier:
         *,
         fmt: Format,
         spool: Spool,
+        gateway_id: str,
+        topics: Topics,
         last: int | None,
         max_live_readings: int,
         replay_rate: int,
@@ -84,6 +91,14 @@ class Courier:
             coverage=self._coverage,
             holds=self._holds,
             rate=replay_rate,
+            clock=clock,
+            wake_sender=self._work.set,
+        )
+        self._gaps = GapTraffic(
+            spool.gaps,
+            gateway_id=gateway_id,
+            topics=topics,
+            holds=holds,
             clock=clock,
             wake_sender=self._work.set,
         )
@@ -117,7 +132,12 @@ class Courier:
             SpoolError: the backlog cannot be read.
         """
         await until_one_ends(
-            "uplink", lost=self._session.lost(), send=self._send(), backlog=self._backlog.run(), silence=self._watch()
+            "uplink",
+            lost=self._session.lost(),
+            send=self._send(),
+            backlog=self._backlog.run(),
+            gaps=self._gaps.run(),
+            silence=self._watch(),
         )
 
     async def quiet(self) -> None:
@@ -137,13 +157,21 @@ class Courier:
 
     def answered(self, packet_id: int, reason: ReasonCode) -> None:
         """Takes a PUBACK."""
+        refusal = reason_name(reason.value, str(reason)) if reason.value >= _REFUSED else ""
+        if self._gaps.answered(packet_id, refusal):
+            if refusal:
+                self._metrics.refused.labels(refusal).inc()
+                self._backlog.wake()  # it ends holds
+            self._window.reserved = 0
+            self._work.set()
+            return
         flight = self._window.answered(packet_id)
         if flight is None:
             return
         delivery = flight.delivery
         delivery.in_flight -= 1
-        if reason.value >= _REFUSED:
-            self._refused(delivery, reason_name(reason.value, str(reason)))
+        if refusal:
+            self._refused(delivery, refusal)
         elif not delivery.replayed:
             self._metrics.latency_s.observe(max(0, self._now_ns() - flight.message.newest_ns) / 1e9)
         self._settle(delivery)
@@ -182,7 +210,7 @@ class Courier:
         """A broker that answers pings but acknowledges nothing would hold the window for ever."""
         while True:
             await asyncio.sleep(SILENCE_S / 4)
-            oldest_s = self._window.oldest_s
+            oldest_s = self._window.oldest_s if self._gaps.sent_at_s is None else self._gaps.sent_at_s
             if oldest_s is not None and self._clock() - oldest_s > SILENCE_S:
                 raise self._session.silent(self._clock() - oldest_s)
 
@@ -198,7 +226,28 @@ class Courier:
                     return delivery, message
                 self._sending[replayed] = None
                 self._settle(delivery)
+            if not replayed:
+                self._tell_gap()
         return None
+
+    def _tell_gap(self) -> None:
+        """Sends a gap where there is one to be told, and the live rows have left room."""
+        if not self._window.has_room(replayed=False):
+            return
+        payload = self._gaps.next_payload()
+        if payload is None:
+            return
+        if self._too_large(self._gaps.topic, payload):
+            self._metrics.refused.labels(_TOO_LARGE).inc()
+            self._gaps.refused(_TOO_LARGE)
+            self._backlog.wake()
+            return
+        self._gaps.sent(self._session.send(self._gaps.topic, payload))
+        self._window.reserved = 1
+
+    def _too_large(self, topic: str, payload: bytes) -> bool:
+        maximum_bytes = self._session.maximum_packet_bytes or LARGEST_PACKET_BYTES
+        return len(payload) + len(topic.encode()) + PACKET_OVERHEAD_BYTES > maximum_bytes
 
     def _start(self, *, replayed: bool) -> Delivery | None:
         while True:
@@ -211,11 +260,9 @@ class Courier:
             self._backlog.wake()
 
     def _hand_over(self, delivery: Delivery, message: Message) -> None:
-        maximum_bytes = self._session.maximum_packet_bytes or LARGEST_PACKET_BYTES
-        packet_bytes = len(message.payload) + len(message.topic.encode()) + PACKET_OVERHEAD_BYTES
-        if packet_bytes > maximum_bytes:
+        if self._too_large(message.topic, message.payload):
             # To send it would end the connection (MQTT 5, 3.1.2.11.4), and the next one the same way.
-            self._metrics.refused.labels("too large for the broker").inc()
+            self._metrics.refused.labels(_TOO_LARGE).inc()
             self._too_large_rows += not delivery.too_large
             delivery.refused = delivery.too_large = True
             self._settle(delivery)

@@ -100,7 +100,6 @@ class JsonFormat:
         self._max_payload_bytes = max_payload_bytes
         self._max_packet_bytes = max_packet_bytes
         self._encode = Encoder().encode
-        self._tags: dict[int, str] = {}
 
     def messages(self, row: Row, *, replayed: bool) -> Iterator[Message]:
         """The row's messages; see `Format.messages`."""
@@ -140,12 +139,4 @@ class JsonFormat:
         statuses = batch.statuses()
         qualities: Iterable[str] = [_QUALITY[status >> 14] for status in statuses] if any(statuses) else repeat("good")
         times = [ns / _NS_PER_MS if ns % _NS_PER_MS else ns // _NS_PER_MS for ns in batch.ts_ns()]
-        return list(map(_Reading, self._tags_of(batch.points()), times, batch.values(), qualities))
-
-    def _tags_of(self, numbers: list[int]) -> list[str]:
-        tags = self._tags
-        try:
-            return [tags[number] for number in numbers]
-        except KeyError:
-            tags.update((number, self._points[number].tag) for number in set(numbers) - tags.keys())
-            return [tags[number] for number in numbers]
+        return list(map(_Reading, map(self._points.tags.__getitem__, batch.points()), times, batch.values(), qualities))

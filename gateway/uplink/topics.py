@@ -13,13 +13,14 @@ class Topics:
         gateway_id: name of this gateway.
     """
 
-    __slots__ = ("_commands", "_data", "commands", "status")
+    __slots__ = ("_commands", "_data", "commands", "gaps", "status")
 
     def __init__(self, head: str, *, gateway_id: str) -> None:
         filled = head.replace("{gateway}", gateway_id).rstrip("/")
         self._data = f"{filled}/data/"
         self._commands = f"{filled}/cmd/"
         self.commands = f"{self._commands}+/+/set"
+        self.gaps = f"{filled}/gaps"
         self.status = f"{filled}/status"
 
     def data(self, device: str) -> str:

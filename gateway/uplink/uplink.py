@@ -2,8 +2,8 @@
 
 Invariants
 - `offer` never blocks and never loses: a row that memory does not take is in the spool and is sent from there. The
-  one exception is asked for: with `offline.enabled = false`, what arrives while the broker is away is dropped, and
-  counted.
+  one exception is asked for: with `offline.enabled = false`, what arrives while the broker is away is dropped,
+  counted, and noted in the gap ledger.
 - `run` is one connection. It raises when that is lost; who runs it again, and when, is not decided here.
 - Nothing of a connection outlives it, but for the highest row number offered and the devices that the broker refuses:
   some brokers end the connection with a refusal, and the same device must not end each of them at once.
@@ -22,6 +22,7 @@ from gateway import __version__
 from gateway.batch import Batch
 from gateway.config.models import OfflineSettings, UplinkSettings
 from gateway.errors import UplinkError
+from gateway.gap import gap_of
 from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.uplink.commands import CommandTraffic, TakeCommand
@@ -99,7 +100,7 @@ class Uplink:
         if self._courier is not None:
             self._courier.offer(LiveRow(seq, device, batch))
         elif not self._offline.enabled:
-            self._spool.ack((seq,))
+            self._spool.give_up({seq: gap_of(device, "offline_disabled", batch)})
             self._metrics.dropped.labels("offline_disabled").inc(len(batch))
         self._last = seq if self._last is None else max(self._last, seq)
 
@@ -192,6 +193,8 @@ class Uplink:
                 max_packet_bytes=session.maximum_packet_bytes,
             ),
             spool=self._spool,
+            gateway_id=self._gateway_id,
+            topics=self._topics,
             last=self._last,
             max_live_readings=self._settings.max_live_readings,
             replay_rate=self._offline.replay_rate,

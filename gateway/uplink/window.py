@@ -64,11 +64,13 @@ class Window:
         size: most messages in flight, 1 or more.
     """
 
-    __slots__ = ("_flights", "_replayed", "backlog_share", "size")
+    __slots__ = ("_flights", "_replayed", "backlog_share", "reserved", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
         self.backlog_share = max(1, size // 2)
+        self.reserved = 0
+        """Slots taken by messages that are no row's."""
         self._flights: dict[int, Flight] = {}
         self._replayed = 0
 
@@ -77,7 +79,9 @@ class Window:
 
     def has_room(self, *, replayed: bool) -> bool:
         """Whether one more message of this sort may be sent."""
-        return len(self._flights) < self.size and not (replayed and self._replayed >= self.backlog_share)
+        return len(self._flights) + self.reserved < self.size and not (
+            replayed and self._replayed >= self.backlog_share
+        )
 
     def sent(self, packet_id: int, flight: Flight) -> None:
         """Notes a message that was handed over."""

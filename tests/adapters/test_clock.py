@@ -55,6 +55,17 @@ def test_what_happened_while_it_was_away_is_no_jump() -> None:
     assert clock.judge(NOW + 40 * S, NOW) == Verdict(40 * S, None)
 
 
+def test_a_verdict_holds_until_the_next_message() -> None:
+    clock = SourceClock(limit_ns=LIMIT)
+    assert clock.distrusted is None
+    away = clock.judge(NOW + 3_600 * S, NOW)
+    assert clock.distrusted == away == Verdict(3_600 * S, "clock_away")
+    clock.forget()
+    assert clock.distrusted == away
+    clock.judge(NOW, NOW)
+    assert clock.distrusted is None
+
+
 @given(st.lists(st.integers(-(10**6), 10**6), min_size=1), st.integers(1, 10**5))
 def test_what_is_taken_is_within_the_limit(ahead: list[int], limit: int) -> None:
     clock = SourceClock(limit_ns=limit)

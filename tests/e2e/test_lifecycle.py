@@ -81,18 +81,6 @@ async def test_it_starts_and_stops_without_plc_and_broker(tmp_path: Path) -> Non
     assert not (tmp_path / "control.sock").exists()
 
 
-async def test_one_spool_has_one_gateway(tmp_path: Path) -> None:
-    async with GatewayProcess(folder=tmp_path, config=idle_config(tmp_path)) as gateway:
-        command = [sys.executable, "-m", "gateway.cli", "run", str(tmp_path / "gateway.json")]
-        second = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        assert second.returncode == 1
-        last = second.stderr.splitlines()[-1]
-        assert last.startswith("tidegate: ")
-        assert "industrial-iot.db" in last
-        assert "Traceback" not in second.stderr
-        assert (await gateway.status()) is not None
-
-
 def test_status_asks_the_running_gateway_only(tmp_path: Path) -> None:
     config = tmp_path / "gateway.json"
     config.write_text(json.dumps(idle_config(tmp_path)))

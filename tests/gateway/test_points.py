@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.batch import Kind
 from gateway.errors import TidegateError
@@ -48,3 +50,19 @@ def test_unsaved_points_wait_for_the_database() -> None:
 def test_hole_in_the_stored_numbers_is_refused() -> None:
     with pytest.raises(TidegateError, match="found number 2 where 1 was due"):
         PointTable([Point(2, PATH, "press", "kN", None)])
+
+
+NAMES = st.sampled_from(["a/b/c/press/force", "a/b/c/press/temp", "a/b/c/tank/force", "force", "/force"])
+
+
+@given(st.lists(st.tuples(NAMES, st.sampled_from(["", "bar", "psi"]), st.sampled_from([None, Kind.F64]))), st.data())
+def test_it_does_what_a_plain_dict_would(asked: list[tuple[str, str, Kind | None]], data: st.DataObject) -> None:
+    table, plain = PointTable(), dict[tuple[str, str, Kind | None], int]()
+    for path, unit, kind in asked:
+        if data.draw(st.booleans()):
+            table = PointTable(list(table))  # as after a restart
+        number = table.intern(path, device="d", unit=unit, kind=kind)
+        assert number == plain.setdefault((path, unit, kind), len(plain) + 1)
+        assert table[number] == Point(number, path, "d", unit, kind)
+        assert table.tags[number] == table[number].tag
+    assert len(table) == len(plain)

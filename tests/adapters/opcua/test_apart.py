@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 from asyncua import ua
 from asyncua.common.structures104 import new_enum, new_struct, new_struct_field
+from asyncua.server.internal_session import InternalSession
 from asyncua.ua.ua_binary import extensionobject_to_binary, variant_to_binary
 
 from adapters.base import Explorer, Writer
@@ -211,6 +212,62 @@ async def test_an_unknown_type_is_counted_and_named_and_learned_once_the_server_
     assert [(one.value, one.status) for one in rig.of("later.Speed")] == [(None, 0x806F), (None, 0x8011), (77, 0)]
     assert rig.errors("unknown_type") == 1
     assert [one.value for one in rig.of("beside")][:1] == [5.0]
+
+
+async def test_a_tag_that_comes_late_with_a_type_that_is_new_is_read_and_the_others_only_once(shapes: Plc) -> None:
+    made: Any = ua
+    await add(shapes, "early", machine("early"))
+    rig = Rig(
+        shapes.port,
+        {"early": "ns=2;s=early", "new": "ns=2;s=new"},
+        apart={"early": {"fields": ["Name"]}, "new": {"fields": ["Force"]}},
+        retry_refused_s=0.1,
+    )
+    async with rig.running():
+        await rig.seen()
+        await until(lambda: rig.context.facts["tags_refused"] == 1)
+        node, _ = await new_struct(shapes.server, 2, "New", [new_struct_field("Force", V.Int32)])
+        await shapes.server.load_data_type_definitions()
+        await add(shapes, "new", made.New(Force=5), node.nodeid)
+        await until(lambda: rig.of("new.Force")[-1].value == 5)
+        await shapes.write("new", ua.DataValue(ua.Variant(made.New(Force=6), V.ExtensionObject)))
+        await until(lambda: rig.of("new.Force")[-1].value == 6)
+    # What was known all the time is not read again, and so is not told twice.
+    assert [one.value for one in rig.of("early.Name")] == ["early"]
+
+
+async def test_what_comes_while_types_are_learned_is_read_by_what_is_known(
+    shapes: Plc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A type that is half learned would end the session."""
+    made: Any = ua
+    await add(shapes, "midway", made.Point(X=1.0))
+    rig = Rig(shapes.port, {"m": "ns=2;s=midway"}, apart={"m": {"fields": ["X", "Deep.Y"]}}, retry_refused_s=0.05)
+    gate, asked = asyncio.Event(), asyncio.Event()
+    read = InternalSession.read
+
+    async def slowly(self: InternalSession, params: ua.ReadParameters) -> list[ua.DataValue]:
+        if any(one.AttributeId == ua.AttributeIds.DataTypeDefinition for one in params.NodesToRead):
+            asked.set()
+            await gate.wait()
+        return await read(self, params)
+
+    async with rig.running() as task:
+        await rig.seen("m.X")
+        inner, _ = await new_struct(shapes.server, 2, "Inner", [new_struct_field("Y", V.Double)])
+        fields = [new_struct_field("X", V.Double), new_struct_field("Deep", inner)]
+        await new_struct(shapes.server, 2, "Outer", fields)
+        await shapes.server.load_data_type_definitions()
+        monkeypatch.setattr(InternalSession, "read", slowly)
+        for x in (2.0, 3.0):
+            value = made.Outer(X=x, Deep=made.Inner(Y=x))
+            await shapes.write("midway", ua.DataValue(ua.Variant(value, V.ExtensionObject)))
+            await rig.seen("m.X", readings=int(x))
+            await until(asked.is_set)
+        assert [one.status for one in rig.of("m.X")] == [0, 0x8011, 0x8011]
+        gate.set()
+        await until(lambda: rig.of("m.Deep.Y")[-1].value == 3.0)
+        assert not task.done()
 
 
 async def test_what_is_taken_apart_by_nobody_is_named_in_the_facts(shapes: Plc) -> None:

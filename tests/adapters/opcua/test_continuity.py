@@ -12,7 +12,7 @@ from asyncua import ua
 
 from gateway.batch import Batch, Flag
 from gateway.errors import SourceLost
-from tests.adapters.opcua.plc import Line, Plc, Remembered, Rig
+from tests.adapters.opcua.plc import NOW_NS, Line, Plc, Remembered, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -104,6 +104,29 @@ async def test_messages_that_were_on_the_way_when_the_line_broke_are_fetched_aga
             assert rig.context.facts["republished"] >= 3
             await until(lambda: plc.unacknowledged == [])
     assert values(rig) == [*range(counter.value + 1)]
+
+
+async def test_what_was_kept_over_a_cut_is_judged_by_the_clock_as_well(plc: Plc, counter: Counter) -> None:
+    """It comes by Republish, before anything that tells the server's time anew."""
+    async with Line(plc).open() as line:
+        rig = Rig(line.port, {"n": "ns=2;s=n"}, queue_size=1000, max_clock_skew_s=60.0)
+        async with rig.running() as task:
+            await rig.seen()
+            await until(lambda: plc.unacknowledged == [])
+            line.passes = 0
+            await counter.up()
+            await until(lambda: plc.unacknowledged != [])
+            await crash(rig, task, line)
+        line.passes = 1_000_000
+        line.stalled.clear()
+        await counter.up()
+        async with rig.running():
+            await until(lambda: values(rig)[-1] == counter.value)
+            assert rig.context.facts["republished"] >= 1
+    assert values(rig) == [0, 1, 2]
+    assert all(reading.flags & Flag.GATEWAY_TIME for reading in rig.of("n"))
+    assert all(abs(reading.ts_ns - NOW_NS) < 60e9 for reading in rig.of("n")[1:])
+    assert (rig.errors("clock_away"), rig.errors("clock_jump")) == (3, 0)
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 import pytest
 from asyncua import ua
+from asyncua.common.utils import ServiceError
 
 from adapters.opcua.layout import group_of, intervals, item_settings, layout_of
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
@@ -27,10 +28,10 @@ def deadband_of(wanted: object) -> tuple[int, float]:
     return getattr(wanted, "DeadbandType", 0), getattr(wanted, "DeadbandValue", 0)
 
 
-async def test_tags_are_grouped_by_interval_in_the_order_of_first_use() -> None:
+async def test_tags_are_grouped_by_interval_the_shortest_first() -> None:
     device = settings(tag("a", publishing_interval_ms=500), tag("b"), tag("c", publishing_interval_ms=500))
-    assert intervals(device) == [500, 100]
-    assert group_of(device) == [0, 1, 0]
+    assert intervals(device) == [100, 500]
+    assert group_of(device) == [1, 0, 1]
     assert intervals(settings()) == [100]
 
 
@@ -103,6 +104,48 @@ async def test_one_subscription_for_each_interval_with_the_items_own_settings(pl
     assert [reading.value for reading in rig.of("slow")] == [1.0, 2.0, 20.0, 21.0, 40.0]
     # The server leaves out what is within the deadband.
     assert [reading.value for reading in rig.of("quiet")] == [1.0, 20.0, 40.0]
+
+
+@pytest.mark.parametrize("granted", [1, 2])
+async def test_a_server_that_grants_fewer_subscriptions_is_read_through_those(
+    plc: Plc, monkeypatch: pytest.MonkeyPatch, granted: int
+) -> None:
+    """None is given up for the one that is missing, and no session ends because one more might be had by now."""
+    await plc.add_all(dict.fromkeys(NODES, 1.0))
+    create = plc.service.create_subscription
+    wanted: list[float] = []
+
+    async def few(parameters: ua.CreateSubscriptionParameters, *more: object, **keys: object) -> object:
+        wanted.append(parameters.RequestedPublishingInterval)
+        if len(plc.service.subscriptions) >= granted:
+            raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+        return await create(parameters, *more, **keys)
+
+    monkeypatch.setattr(plc.service, "create_subscription", few)
+    own = {"slow": {"publishing_interval_ms": 90}, "quiet": {"publishing_interval_ms": 60}}
+    nodes = NODES | {"late": "ns=2;s=not-there-yet"}
+    rig = Rig(plc.port, nodes, own=own, retry_refused_s=0.1)
+    async with rig.running() as task:
+        await rig.seen()
+        await until(lambda: rig.context.facts["tags_refused"] == 1)
+        intervals_made = {
+            one.data.RevisedPublishingInterval: {
+                item.client_handle for item in one.monitored_item_srv._monitored_items.values()
+            }
+            for one in plc.service.subscriptions.values()
+        }
+        assert intervals_made == ({20.0: {0, 1, 2}} if granted == 1 else {20.0: {0}, 60.0: {1, 2}})
+        assert (rig.context.facts["subscriptions"], rig.context.facts["subscriptions_refused"]) == (
+            granted,
+            3 - granted,
+        )
+        asked = len(wanted)
+        for name in NODES:
+            await plc.write(name, ua.DataValue(ua.Variant(2.0)))
+        await rig.seen(*NODES, readings=2)
+        await until(lambda: rig.errors("refused_tag") >= 3)  # asked for again, and no more subscriptions with it
+        assert (len(wanted), task.done()) == (asked, False)
+    assert rig.context.facts["tags_polled"] == 0
 
 
 async def test_a_deadband_the_server_does_not_offer_costs_no_reading(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Tags that the server cannot monitor are read at an interval."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from asyncua import ua
@@ -8,6 +9,7 @@ from asyncua.common.utils import ServiceError
 from asyncua.ua.ua_binary import struct_to_binary
 
 from adapters.opcua.poll import content_of
+from gateway.batch import Flag
 from gateway.errors import SourceLost
 from tests.adapters.opcua.plc import NOW_NS, Plc, Rig
 from tests.waiting import until
@@ -105,6 +107,38 @@ async def test_polling_a_server_that_falls_silent_is_a_lost_source(plc: Plc, mon
             await task
     assert rig.lives == [True, False]
     assert plc.server.iserver.attribute_service.read == read
+
+
+async def test_a_polled_tag_that_vanishes_is_told_and_found_again(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = await plc.server.nodes.objects.add_folder(2, "Cell")
+    variable = await folder.add_variable(ua.NodeId("cell-1", 2), "2:Level", 1.0)
+    refuse_some(plc, monkeypatch, {0}, ua.StatusCodes.BadNotSupported)
+    rig = Rig(plc.port, {"level": "/Objects/2:Cell/2:Level"}, polling_interval_ms=20.0)
+    async with rig.running():
+        await rig.seen()
+        await plc.server.delete_nodes([variable])
+        # First what the node says that is no more, then that the path leads nowhere.
+        await until(lambda: [one.status for one in rig.of("level")][-1:] == [0x806F])
+        await folder.add_variable(ua.NodeId("cell-2", 2), "2:Level", 2.0)
+        await until(lambda: [one.value for one in rig.of("level")][-1:] == [2.0])
+    assert [one.value for one in rig.of("level")] == [1.0, None, None, 2.0]
+
+
+async def test_the_times_of_polled_tags_are_judged_too(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    await plc.add_all({"a": 1.0})
+
+    async def none_left(*_: object, **__: object) -> None:
+        raise ServiceError(ua.StatusCodes.BadTooManySubscriptions)
+
+    monkeypatch.setattr(plc.service, "create_subscription", none_left)
+    rig = Rig(plc.port, {"a": "ns=2;s=a"}, polling_interval_ms=20.0, max_clock_skew_s=60.0)
+    async with rig.running():
+        await rig.seen()
+        await plc.write("a", ua.DataValue(ua.Variant(2.0), SourceTimestamp=datetime.now(UTC)))
+        await rig.seen(readings=2)
+    assert [bool(one.flags & Flag.GATEWAY_TIME) for one in rig.of("a")] == [True, True]
+    assert abs(rig.of("a")[-1].ts_ns - NOW_NS) < 60e9
+    assert rig.errors("clock_away") == 2
 
 
 @pytest.mark.parametrize("value", [1.5, "text", [1, 2, 3], None])

@@ -1,7 +1,7 @@
 """The publish loop against a scripted session: orders of arrival that a real server shows only by accident."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from adapters.opcua.message import Message
 from adapters.opcua.publish import Arrival, Publisher
 from gateway.errors import SourceLost
+from tests.adapters.opcua.plc import NOW_NS
 from tests.waiting import until
 
 
@@ -18,6 +19,11 @@ def data(number: int) -> Message:
 
 def keep_alive(number: int) -> Message:
     return Message(number, True, (), None)
+
+
+def came(subscription: int, message: Message, **keys: int) -> Arrival:
+    """A message that came by itself, and not by Republish."""
+    return Arrival(subscription, message, received_ns=NOW_NS, **keys)
 
 
 class Script:
@@ -52,13 +58,15 @@ class Script:
 
 
 @asynccontextmanager
-async def publishing(script: Script, silence_s: float = 60.0, window: int = 3) -> AsyncIterator[Publisher]:
+async def publishing(
+    script: Script, silence_s: float = 60.0, window: int = 3, now_ns: Callable[[], int] = lambda: NOW_NS
+) -> AsyncIterator[Publisher]:
     async with asyncio.TaskGroup() as group:
-        publisher = Publisher(script, group, window=window)  # type: ignore[arg-type]
+        publisher = Publisher(script, group, window=window, now_ns=now_ns)  # type: ignore[arg-type]
         publisher.begin(1, silence_s=silence_s)
         first = asyncio.ensure_future(publisher.next())
         await script.answer(keep_alive(1))
-        assert await first == Arrival(1, keep_alive(1))
+        assert await first == came(1, keep_alive(1))
         yield publisher
         for waiting in script.waiting:
             waiting.cancel()
@@ -78,11 +86,11 @@ async def test_no_more_than_the_window_is_outstanding_and_acknowledged_is_what_w
         waiting = asyncio.ensure_future(take(publisher, 3))
         await until(lambda: len(script.waiting) == 3)
         await script.answer(data(1), data(2), data(3))
-        assert await waiting == [Arrival(1, data(1)), Arrival(1, data(2)), Arrival(1, data(3))]
+        assert await waiting == [came(1, data(1)), came(1, data(2)), came(1, data(3))]
         more = asyncio.ensure_future(publisher.next())
         await until(lambda: len(script.waiting) == 3)
         await script.answer(data(4))
-        assert await more == Arrival(1, data(4))
+        assert await more == came(1, data(4))
     assert [number for numbers in script.acknowledged for number in numbers] == [1, 2, 3]
 
 
@@ -92,13 +100,13 @@ async def test_a_hole_is_filled_in_order_and_what_comes_late_is_not_told_twice()
         waiting = asyncio.ensure_future(take(publisher, 3))
         await script.answer(data(4))
         assert await waiting == [
-            Arrival(1, data(1), republished=True),
-            Arrival(1, data(3), lost=1, republished=True),
-            Arrival(1, data(4)),
+            Arrival(1, data(1)),
+            Arrival(1, data(3), lost=1),
+            came(1, data(4)),
         ]
         waiting = asyncio.ensure_future(take(publisher, 1))
         await script.answer(data(3), data(5))
-        assert await waiting == [Arrival(1, data(5))]
+        assert await waiting == [came(1, data(5))]
     assert script.asked_again == [1, 2, 3]
 
 
@@ -107,7 +115,7 @@ async def test_a_hole_too_large_to_be_true_costs_a_bounded_number_of_questions()
     async with publishing(script) as publisher:
         waiting = asyncio.ensure_future(take(publisher, 1))
         await script.answer(data(2_000_000_000))
-        assert await waiting == [Arrival(1, data(2_000_000_000), lost=1_999_999_999)]
+        assert await waiting == [came(1, data(2_000_000_000), lost=1_999_999_999)]
     assert len(script.asked_again) == 100
     assert script.asked_again[-1] == 1_999_999_999
 
@@ -122,7 +130,7 @@ async def test_a_request_given_back_narrows_the_window_and_repeats_its_acknowled
         await until(lambda: [1] in script.acknowledged and len(script.waiting) == 2)
         await script.answer(None, None)
         await script.answer(data(2))
-        assert await waiting == [Arrival(1, data(2))]
+        assert await waiting == [came(1, data(2))]
     assert script.acknowledged.count([1]) == 2
 
 
@@ -135,7 +143,7 @@ async def test_what_arrived_is_handed_out_before_the_end_is_told() -> None:
         await asyncio.sleep(0)
         publisher.end(SourceLost("first"))
         publisher.end(SourceLost("second"))
-        assert await publisher.next() == Arrival(1, data(2))
+        assert await publisher.next() == came(1, data(2))
         with pytest.raises(SourceLost, match="first"):
             await publisher.next()
 
@@ -153,7 +161,7 @@ async def test_a_source_lost_while_a_hole_is_filled_leaves_what_is_unacknowledge
 
         script.republish = fails_at_two  # type: ignore[method-assign]
         await script.answer(data(4))
-        assert await waiting == [Arrival(1, data(1), republished=True)]
+        assert await waiting == [Arrival(1, data(1))]
         with pytest.raises(SourceLost, match="gone while republishing"):
             await publisher.next()
     # 4 is not handed out, so it is not acknowledged either: 2, 3 and 4 wait at the server.
@@ -163,18 +171,18 @@ async def test_a_source_lost_while_a_hole_is_filled_leaves_what_is_unacknowledge
 async def test_what_a_subscription_that_was_taken_over_holds_comes_first_and_once() -> None:
     script = Script(kept=(4, 6))
     async with asyncio.TaskGroup() as group:
-        publisher = Publisher(script, group, window=2)  # type: ignore[arg-type]
+        publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
         publisher.take_over(1, silence_s=60, durable=3, held=(2, 3, 4, 6))
         assert await take(publisher, 2) == [
-            Arrival(1, data(4), republished=True),
-            Arrival(1, data(6), lost=1, republished=True),
+            Arrival(1, data(4)),
+            Arrival(1, data(6), lost=1),
         ]
         waiting = asyncio.ensure_future(take(publisher, 1))
         await until(lambda: len(script.waiting) == 2)
         # 2 and 3 were durable in the life before: they are acknowledged, and not fetched.
         assert script.acknowledged[0] == [2, 3, 4, 6]
         await script.answer(data(7))
-        assert await waiting == [Arrival(1, data(7))]
+        assert await waiting == [came(1, data(7))]
         for request in script.waiting:
             request.cancel()
     # 5 is not among what the server says it holds.
@@ -184,16 +192,16 @@ async def test_what_a_subscription_that_was_taken_over_holds_comes_first_and_onc
 async def test_what_an_earlier_process_may_have_acknowledged_is_unsure_and_not_lost() -> None:
     script = Script(kept=(7, 9))
     async with asyncio.TaskGroup() as group:
-        publisher = Publisher(script, group, window=2)  # type: ignore[arg-type]
+        publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
         publisher.take_over(1, silence_s=60, durable=3, held=(7, 9), exact=False)
         assert await take(publisher, 2) == [
-            Arrival(1, data(7), unsure=3, republished=True),
-            Arrival(1, data(9), lost=1, republished=True),
+            Arrival(1, data(7), unsure=3),
+            Arrival(1, data(9), lost=1),
         ]
         publisher.take_over(2, silence_s=60, durable=3, held=(), exact=False)
         waiting = asyncio.ensure_future(take(publisher, 2))
         await script.answer(data(5), data(7), subscription=2)
-        assert await waiting == [Arrival(2, data(5), unsure=1), Arrival(2, data(7), lost=1)]
+        assert await waiting == [came(2, data(5), unsure=1), came(2, data(7), lost=1)]
         for request in script.waiting:
             request.cancel()
 
@@ -201,14 +209,14 @@ async def test_what_an_earlier_process_may_have_acknowledged_is_unsure_and_not_l
 async def test_a_server_that_does_not_say_what_it_holds_is_asked_when_the_hole_shows() -> None:
     script = Script(kept=(4, 5))
     async with asyncio.TaskGroup() as group:
-        publisher = Publisher(script, group, window=2)  # type: ignore[arg-type]
+        publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
         publisher.take_over(1, silence_s=60, durable=3, held=())
         waiting = asyncio.ensure_future(take(publisher, 3))
         await script.answer(data(6))
         assert await waiting == [
-            Arrival(1, data(4), republished=True),
-            Arrival(1, data(5), republished=True),
-            Arrival(1, data(6)),
+            Arrival(1, data(4)),
+            Arrival(1, data(5)),
+            came(1, data(6)),
         ]
         for request in script.waiting:
             request.cancel()
@@ -217,7 +225,7 @@ async def test_a_server_that_does_not_say_what_it_holds_is_asked_when_the_hole_s
 async def test_numbers_that_begin_anew_cannot_be_gone_on_with() -> None:
     script = Script()
     async with asyncio.TaskGroup() as group:
-        publisher = Publisher(script, group, window=2)  # type: ignore[arg-type]
+        publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
         publisher.take_over(1, silence_s=60, durable=500, held=())
         waiting = asyncio.ensure_future(publisher.next())
         await script.answer(data(1))
@@ -236,10 +244,10 @@ async def test_each_subscription_has_its_own_numbers_and_shares_the_requests() -
         await script.answer(data(1))
         await script.answer(data(1), data(3), subscription=7)
         assert await waiting == [
-            Arrival(1, data(1)),
-            Arrival(7, data(1)),
-            Arrival(7, data(2), republished=True),
-            Arrival(7, data(3)),
+            came(1, data(1)),
+            came(7, data(1)),
+            Arrival(7, data(2)),
+            came(7, data(3)),
         ]
         waiting = asyncio.ensure_future(publisher.next())
         await script.answer(data(9), subscription=8)
@@ -264,6 +272,19 @@ async def test_one_silent_subscription_is_noticed_beside_one_that_speaks() -> No
         with pytest.raises(SourceLost, match=r"no sign of life for 0\.3 s"):
             await take(publisher, 10_000)
         speaking.cancel()
+
+
+async def test_a_message_counts_as_received_when_it_comes_and_not_when_its_turn_comes() -> None:
+    """Else a slow disk would look like a server whose clock is behind."""
+    script = Script()
+    now = [NOW_NS]
+    async with publishing(script, now_ns=lambda: now[0]) as publisher:
+        waiting = asyncio.ensure_future(take(publisher, 1))
+        await script.answer(data(1), data(2))
+        assert await waiting == [came(1, data(1))]
+        await until(lambda: publisher.heard == 3)
+        now[0] += 60_000_000_000
+        assert await asyncio.ensure_future(take(publisher, 1)) == [came(1, data(2))]
 
 
 async def test_silence_is_a_lost_source() -> None:

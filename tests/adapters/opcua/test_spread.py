@@ -1,7 +1,7 @@
 """Arrays and structures taken apart: against asyncua's encoder, bytes that it cannot write, and damage."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -12,6 +12,7 @@ from asyncua.ua.ua_binary import struct_to_binary, variant_to_binary
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adapters.opcua import oddities
 from adapters.opcua.decode import BAD_NO_DATA, BAD_NOT_SUPPORTED, BAD_TYPE_MISMATCH, Decoded, Items, decode
 from adapters.opcua.spread import BAD_INDEX_RANGE_NO_DATA, BAD_NO_MATCH, Spread, parse_field, selectors, suffix
 from adapters.opcua.structures import (
@@ -364,13 +365,48 @@ def test_an_array_of_structures() -> None:
     assert not decoded.odd
 
 
+def test_an_array_of_numbers_where_fields_are_read_is_no_column_of_them() -> None:
+    """As many points as elements, and yet not the elements themselves."""
+    decoded = read(spread_items(2, ["X"], types=known()), ua.Variant([1.5, 2.5], V.Double))
+    assert [(one.value, one.status) for one in between(decoded)] == [(None, BAD_TYPE_MISMATCH)] * 2
+    assert decoded.odd == {"type_mismatch": 2}
+
+
+def test_a_long_array_of_an_unknown_type_is_looked_through_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looking for the words at each of its points took seconds, in which nothing else ran."""
+    looked: list[int] = []
+    encodings_in = oddities.encodings_in
+
+    def counted(content: bytes, at: int) -> Iterator[tuple[int, Any]]:
+        looked.append(at)
+        return encodings_in(content, at)
+
+    monkeypatch.setattr(oddities, "encodings_in", counted)
+    variant = ua.Variant([Point(1, 2)] * 300, V.ExtensionObject)
+    decoded = read(spread_items(300, ["X", "Y"], types=Types()), variant)
+    assert decoded.odd == {"unknown_type": 600}
+    assert "ns=2;i=4001" in decoded.strange[1]
+    assert len(looked) == 1
+
+
+def test_a_server_that_makes_up_encodings_does_not_take_all_memory() -> None:
+    types = Types()
+    for number in range(2_000):
+        types.meet((3, number))
+        types.note(number % 7)
+    assert len(types.unknown) == 1_000
+    types.meet((3, 0))
+    types.note(99)
+    assert types.unknown[(3, 0)] == {0, 99}
+
+
 def test_a_structure_of_an_unknown_type_is_bad_counted_and_named() -> None:
     types = Types()
     decoded = read(spread_items(None, ["X"], types=types), ua.Variant(Point(1, 2), V.ExtensionObject))
     assert [(one.value, one.status) for one in between(decoded)] == [(None, BAD_DATA_TYPE_ID_UNKNOWN)]
     assert decoded.odd == {"unknown_type": 1}
     assert "ns=2;i=4001" in decoded.strange[1]
-    assert types.unknown == {(2, 4001)}
+    assert types.unknown == {(2, 4001): {1}}
 
 
 def test_a_structure_nobody_takes_apart_says_what_to_do() -> None:

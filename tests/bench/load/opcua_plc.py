@@ -32,6 +32,7 @@ _FOLDER: Final = 100
 """Nodes below one parent: asyncua looks at all of them before it adds another."""
 
 PREPARED: Final = 20
+MOST_PREPARED_ITEMS: Final = 200_000
 ITEM: Final = struct.Struct("<IBBdqq")
 """Handle, mask, type Double, value, source time, server time (OPC 10000-6, 5.2.2.17)."""
 MASK: Final = 0x0D
@@ -54,7 +55,8 @@ class Prepared:
         self.parts = [handles[at : at + most] for at in range(0, len(handles), most)]
         values = [walk.uniform(10, 90) for _ in handles]
         self._bodies: list[list[bytearray]] = []
-        for _ in range(PREPARED):
+        self._count = max(2, min(PREPARED, MOST_PREPARED_ITEMS // len(handles)))
+        for _ in range(self._count):
             values = [round(value + walk.gauss(0, 0.2), 3) for value in values]
             by_handle = dict(zip(handles, values, strict=True))
             self._bodies.append(
@@ -68,7 +70,7 @@ class Prepared:
     def take(self, ticks: int) -> list[bytes]:
         """The bodies of the next change of all items, at this source time in 100 ns since 1601."""
         bodies = self._bodies[self._at]
-        self._at = (self._at + 1) % PREPARED
+        self._at = (self._at + 1) % self._count
         times = struct.pack("<q", ticks)
         taken = []
         for body, part in zip(bodies, self.parts, strict=True):
@@ -86,10 +88,12 @@ class Raw:
 
     def __init__(self, number: int, ticks: int, body: bytes) -> None:
         self.number, self.ticks, self.body = number, ticks, body
-        self.count: int = struct.unpack_from("<i", body)[0]
+        self.count: int = struct.unpack_from("<i", body)[0] if body else 0
 
     def encoded(self) -> bytes:
-        """NotificationMessage (OPC 10000-4, 7.26)."""
+        """NotificationMessage (OPC 10000-4, 7.26); without a body it is a sign of life."""
+        if not self.body:
+            return struct.pack("<Iqi", self.number, self.ticks, 0)
         head = struct.pack("<Iqi", self.number, self.ticks, 1)
         return head + struct.pack("<BBHBi", 1, 0, _DATA_CHANGE, 1, len(self.body)) + self.body
 
@@ -128,9 +132,12 @@ class Subscription(InternalSubscription):  # type: ignore[misc]
         if not items:
             return
         if self._seen != len(items):
+            # They are still being created. A client that waits for them is told that we live.
             self._seen = len(items)
             self._prepared = None
-            return  # they are still being created
+            if not self._due:
+                self._due.append(Raw(self._notification_seq, TICKS_1970 + time.time_ns() // 100, b""))
+            return
         if self._prepared is None:
             self._prepared = Prepared([item.client_handle for item in items.values()], self.most)
             return
@@ -143,7 +150,8 @@ class Subscription(InternalSubscription):  # type: ignore[misc]
     def _send(self, raw: Raw, request: Any) -> None:
         Subscription.sent += raw.count
         self._publish_cycles_count = 0
-        self._raw[raw.number] = raw
+        if raw.body:
+            self._raw[raw.number] = raw
         numbers = list(self._raw)[-20:]
         results = request.results or []
         body = (

@@ -30,6 +30,7 @@ async def open_spool(
     path: Path,
     *,
     metrics: Metrics | None = None,
+    patient: bool = False,
     now_ns: Callable[[], int] = lambda: START_NS,
     clock: Callable[[], float] = time.monotonic,
     **settings: Any,
@@ -40,15 +41,21 @@ async def open_spool(
         metrics=metrics or Metrics(),
         now_ns=now_ns,
         jitter=lambda: 0.0,
+        patient=patient,
         clock=clock,
     )
 
 
 @asynccontextmanager
 async def running(
-    path: Path, *, metrics: Metrics | None = None, now_ns: Callable[[], int] = lambda: START_NS, **settings: Any
+    path: Path,
+    *,
+    metrics: Metrics | None = None,
+    patient: bool = False,
+    now_ns: Callable[[], int] = lambda: START_NS,
+    **settings: Any,
 ) -> AsyncIterator[Spool]:
-    spool = await open_spool(path, metrics=metrics, now_ns=now_ns, **settings)
+    spool = await open_spool(path, metrics=metrics, patient=patient, now_ns=now_ns, **settings)
     task = asyncio.create_task(spool.run(), name="spool")
     try:
         yield spool

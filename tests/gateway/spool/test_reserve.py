@@ -3,13 +3,12 @@
 import asyncio
 import os
 import sqlite3
-import subprocess
-import sys
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.errors import SpoolError
 from gateway.spool import spoolfile
 from gateway.spool.reserve import (
     LARGEST_BYTES,
@@ -21,7 +20,8 @@ from gateway.spool.reserve import (
     spare_pages,
     wanted_bytes,
 )
-from tests.gateway.spool.harness import batch_of, running
+from tests.gateway.spool.harness import batch_of, drain, open_spool, running
+from tests.gateway.spool.mounts import run_on_a_small_disk
 from tests.waiting import until
 
 MIB = 1 << 20
@@ -42,8 +42,8 @@ def reserve_path(path):
     ("volume_bytes", "expected_bytes"),
     [
         (0, 0),
-        (PAGE_BYTES, 0),
-        (20 * PAGE_BYTES, PAGE_BYTES),
+        (4096, 0),
+        (20 * 4096, 4096),
         (20 * MIB, MIB),
         (320 * MIB, 16 * MIB),
         (1 << 40, 16 * MIB),
@@ -53,21 +53,21 @@ def test_the_size_is_a_twentieth_at_most(volume_bytes, expected_bytes):
     assert wanted_bytes(volume_bytes) == expected_bytes
 
 
-@given(volumes)
-def test_growth_leaves_the_reserves_room_free_though_the_log_grows_as_much(volume):
-    grown_bytes = 2 * growth_pages(volume) * PAGE_BYTES
+@given(volumes, st.sampled_from([PAGE_BYTES, 4096]))
+def test_growth_leaves_the_reserves_room_free_though_the_log_grows_as_much(volume, page_bytes):
+    grown_bytes = 2 * growth_pages(volume, page_bytes=page_bytes) * page_bytes
     assert grown_bytes == 0 or volume.free_bytes - grown_bytes >= wanted_bytes(volume.size_bytes)
 
 
-@given(volumes, st.integers(0, 1 << 28))
-def test_pages_are_given_back_only_where_they_suffice(volume, free_pages):
-    pages = spare_pages(volume, free_pages=free_pages)
+@given(volumes, st.integers(0, 1 << 28), st.sampled_from([PAGE_BYTES, 4096]))
+def test_pages_are_given_back_only_where_they_suffice(volume, free_pages, page_bytes):
+    pages = spare_pages(volume, free_pages=free_pages, page_bytes=page_bytes)
     needed_bytes = 2 * wanted_bytes(volume.size_bytes)
     assert 0 <= pages <= free_pages
     if pages:
-        assert volume.free_bytes < needed_bytes <= volume.free_bytes + pages * PAGE_BYTES
+        assert volume.free_bytes < needed_bytes <= volume.free_bytes + pages * page_bytes
     else:
-        assert volume.free_bytes >= needed_bytes or volume.free_bytes + free_pages * PAGE_BYTES < needed_bytes
+        assert volume.free_bytes >= needed_bytes or volume.free_bytes + free_pages * page_bytes < needed_bytes
 
 
 def test_a_reserve_takes_real_blocks_and_frees_them(path, reserve_path):
@@ -159,28 +159,32 @@ async def test_it_is_given_up_for_deletions_only(path, reserve_path, monkeypatch
     await check_a_stand_in_for_a_full_disk(path, reserve_path, monkeypatch)
 
 
-def namespace():
-    """How a command gets mounts of its own here; None where the kernel allows it in no way."""
-    for prefix in (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]):
-        mount = [*prefix, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
-        try:
-            if subprocess.run(mount, capture_output=True, timeout=30, check=False).returncode == 0:
-                return prefix
-        except FileNotFoundError:
-            return None
-    return None
-
-
 async def test_a_disk_that_the_spool_itself_has_filled_drains_again(tmp_path, path, reserve_path, monkeypatch):
-    prefix = namespace()
-    if prefix is None:
+    if not run_on_a_small_disk("tests.gateway.spool.brimful", tmp_path):
         await check_a_stand_in_for_a_full_disk(path, reserve_path, monkeypatch)
-        return
-    child = subprocess.run(
-        [*prefix, sys.executable, "-m", "tests.gateway.spool.brimful", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
-    assert child.returncode == 0, child.stderr
+
+
+async def check_a_stand_in_for_a_disk_that_is_full_at_opening(path, reserve_path, monkeypatch):
+    """Opening fails while the reserve has its room."""
+    async with running(path) as spool:
+        seqs = [await spool.append("plc", batch_of(100, mark=n)) for n in range(5)]
+    open_database = spoolfile.open_database
+
+    async def open_where_there_is_room(*args, **kwargs):
+        if reserve_path.stat().st_size:
+            raise SpoolError("database or disk is full")
+        return await open_database(*args, **kwargs)
+
+    monkeypatch.setattr(spoolfile, "open_database", open_where_there_is_room)
+    with pytest.raises(SpoolError):
+        await open_spool(path)
+    assert reserve_path.stat().st_size, "the disk has room: something else is wrong"
+    monkeypatch.setattr(Reserve, "volume", lambda _: Volume(1 << 30, 4096))
+    async with running(path) as spool:
+        assert not reserve_path.stat().st_size
+        assert [row.seq for row in await drain(spool)] == seqs
+
+
+async def test_a_file_that_cannot_be_opened_for_want_of_room_gets_it(tmp_path, path, reserve_path, monkeypatch):
+    if not run_on_a_small_disk("tests.gateway.spool.overfull", tmp_path):
+        await check_a_stand_in_for_a_disk_that_is_full_at_opening(path, reserve_path, monkeypatch)

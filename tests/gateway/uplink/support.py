@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import aiomqtt
 
 from gateway.batch import Batch, Kind, Reading
 from gateway.config.models import OfflineSettings, UplinkSettings
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
+from gateway.spool.gaps import Entry
 from gateway.uplink import Uplink
 from tests.waiting import until
 
@@ -26,10 +28,30 @@ class StoredRow(NamedTuple):
     batch: Batch
 
 
+class MemoryLedger:
+    """The gap ledger's contract in memory."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Entry] = []
+        self.told_numbers: list[int] = []
+
+    def due(self, but: Collection[int] = ()) -> bool:
+        return any(entry.number not in but for entry in self.waiting)
+
+    async def take(self, limit: int, but: Collection[int] = ()) -> list[Entry]:
+        return [entry for entry in self.waiting if entry.number not in but][:limit]
+
+    async def told(self, numbers: Iterable[int]) -> None:
+        self.told_numbers += numbers
+        self.waiting = [entry for entry in self.waiting if entry.number not in self.told_numbers]
+
+
 class MemorySpool:
     """The spool's contract in memory. Numbers without holes; counts its queries."""
 
     def __init__(self) -> None:
+        self.gaps = MemoryLedger()
+        self.given_up: dict[int, Gap] = {}
         self.rows: dict[int, StoredRow] = {}
         self.acked: list[int] = []
         self.queries = 0
@@ -56,6 +78,10 @@ class MemorySpool:
         for seq in seqs:
             del self.rows[seq]  # a second acknowledgement of a row fails here
             self.acked.append(seq)
+
+    def give_up(self, seqs: Mapping[int, Gap]) -> None:
+        self.given_up.update(seqs)
+        self.ack(seqs)
 
 
 class Plant:
@@ -126,6 +152,9 @@ class Subscriber:
     def data(self) -> list[Received]:
         return [message for message in self.messages if "/data/" in message.topic]
 
+    def gaps(self) -> list[Any]:
+        return [message.payload for message in self.messages if message.topic.endswith("/gaps")]
+
     def states(self) -> list[str]:
         return [message.payload["state"] for message in self.messages if message.topic.endswith("/status")]
 
@@ -161,6 +190,7 @@ class Wire:
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
+        self._port = 0
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -169,21 +199,24 @@ class Wire:
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._port
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        self.close()
         self.cut()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Lets no new connection in."""
+        assert self._server is not None
+        self._server.close()
 
     def cut(self) -> None:
         """Breaks every connection at once (RST), both ways."""

@@ -229,6 +229,10 @@ async def test_offline_disabled_drops_and_counts(broker: Broker) -> None:
     plant = Plant(settings(broker.port), OfflineSettings(enabled=False))
     dropped = [plant.emit(1.0, 2.0), plant.emit(3.0)]
     assert plant.spool.acked == dropped
+    assert [(gap.cause, gap.readings) for gap in plant.spool.given_up.values()] == [
+        ("offline_disabled", 2),
+        ("offline_disabled", 1),
+    ]
     assert plant.count("tidegate_readings_dropped_total", "offline_disabled") == 3
     async with subscribed(broker.port) as subscriber, plant.connected():
         seq = plant.emit(4.0)
