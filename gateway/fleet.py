@@ -14,6 +14,7 @@ from typing import Any
 
 from adapters.base import Site
 from adapters.registry import protocol
+from gateway.batch import Kind
 from gateway.commands import Target
 from gateway.config.models import Config, DeviceSettings
 from gateway.crew import Crew
@@ -26,8 +27,10 @@ from gateway.points import PointTable
 from gateway.reconcile import Plan
 from gateway.source import Source
 from gateway.spool import Memory
+from gateway.states import States
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
+from gateway.wasm.plan import Tag
 
 __all__ = ["Fleet", "Prepared"]
 
@@ -87,6 +90,8 @@ class Fleet:
         self._now_ns = now_ns
         self._memory = memory
         self._denial = denial
+        self.states = States(memory, lambda: self.chains)
+        """What the filters remember."""
         self._sources: dict[str, Source] = {}
         self._idle: dict[str, str] = {}
 
@@ -121,6 +126,7 @@ class Fleet:
         self._show_idle(config)
         for source in self._sources.values():
             source.chain.start(self._now_ns())
+            self.states.give(source.settings.name, source.chain)
             source.start()
 
     def prepare(self, plan: Plan, config: Config) -> Prepared:
@@ -160,13 +166,16 @@ class Fleet:
         for source in leaving:
             self._latest.forget(source.settings.name)
             self._crew.gone(source.component)
+            if source.settings.name not in prepared.sources:
+                await self.states.forget(source.settings.name)
         for name, chain in prepared.chains.items():
             self._sources[name].use(chain)
         order = [device.name for device in prepared.config.devices]
         together = self._sources | prepared.sources
         self._sources = {name: together[name] for name in order if name in together}
         self._show_idle(prepared.config)
-        for source in prepared.sources.values():
+        for name, source in prepared.sources.items():
+            self.states.give(name, source.chain)
             source.start()
 
     async def stop(self) -> None:
@@ -189,16 +198,21 @@ class Fleet:
             now_ns=self._now_ns,
             site=Site(config.gateway.id, config.pki_dir),
             memory=self._memory(device.name),
+            states=self.states,
         )
 
     def _chain(self, config: Config, device: DeviceSettings, points: list[int]) -> Chain:
+        def derived(tag: str, unit: str, kind: Kind) -> int:
+            return self._points.intern(config.point_path(device, tag), device=device.name, unit=unit, kind=kind)
+
         specs = protocol(device.type).points(device)
         return build_chain(
             self._host,
             config.filters,
             device=device.name,
-            points=[(point, spec.tag) for point, spec in zip(points, specs, strict=True)],
+            points=[(point, Tag(spec.tag, spec.unit, spec.kind)) for point, spec in zip(points, specs, strict=True)],
             base=Path(),
+            intern=derived,
         )
 
     def _start_filters(self, chain: Chain, device: str) -> None:
