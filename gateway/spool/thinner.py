@@ -108,6 +108,10 @@ class Thinner:
     @rules.setter
     def rules(self, rules: ThinningRules) -> None:
         self._rules = rules
+        self.begin_anew()
+
+    def begin_anew(self) -> None:
+        """Says that there may be something to thin in any block."""
         self._passed = 0
         self._at_end = False
 
