@@ -52,7 +52,7 @@ async def test_a_server_that_stops_and_comes_back() -> None:
         await rig.seen()
         await plc.stop()
         # Some of its last answers may still come, and say that it has nothing for us any more.
-        with pytest.raises(SourceLost, match="the connection was closed|BadNoSubscription"):
+        with pytest.raises(SourceLost, match=r"the connection was closed|BadNoSubscription"):
             await task
     assert rig.lives == [True, False]
     assert not leftovers()
