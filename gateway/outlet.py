@@ -39,6 +39,7 @@ class Outlet:
         self.on_command: TakeCommand | None = None
         """Takes the command messages of each uplink that is started from now on; None: none are subscribed to."""
         self._spool = spool
+        spool.on_late(self.came_late)
         self._crew = crew
         self._metrics = metrics
         self._now_ns = now_ns
@@ -50,6 +51,10 @@ class Outlet:
         if self._uplink is not None:
             self._uplink.offer(seq, device, batch)
 
+    def offer_early(self, seq: int, device: str, batch: Batch) -> bool:
+        """Offers a batch that is not committed yet; whether the uplink sends it at once. Never blocks."""
+        return self._uplink is not None and self._uplink.offer_early(seq, device, batch)
+
     def reply(self, device: str, tag: str, payload: bytes) -> None:
         """Hands the reply to a command to the uplink. Never blocks; lost where there is none."""
         if self._uplink is not None:
@@ -59,6 +64,11 @@ class Outlet:
         """Says that rows up to this number may have been committed and never offered."""
         if self._uplink is not None:
             self._uplink.look_again(seq)
+
+    def came_late(self, first: int, last: int) -> None:
+        """Says that rows of these numbers came in below those that were read."""
+        if self._uplink is not None:
+            self._uplink.came_late(first, last)
 
     @property
     def configured(self) -> bool:

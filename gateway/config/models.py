@@ -42,6 +42,7 @@ __all__ = [
     "Port",
     "Seconds",
     "Section",
+    "ShadowSettings",
     "TagSettings",
     "TlsSettings",
     "UplinkSettings",
@@ -171,6 +172,16 @@ class DatabaseSettings(Section, frozen=True):
             "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured."
         ),
     ] = None
+    hold_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="0: a batch is on disk before it is sent. More: while the broker is connected and nothing else "
+            "waits for it, a batch is sent first, and is written only if the broker has not acknowledged it within so "
+            "many milliseconds. A kill or a power cut then loses at most the readings of that time.",
+        ),
+    ] = 0
     endurance_tbw: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,
         Meta(
@@ -255,6 +266,14 @@ class UplinkSettings(Section, frozen=True):
     ] = 100_000
 
 
+class ShadowSettings(Section, frozen=True):
+    """A module that runs beside a filter's own on the same readings, and is only compared."""
+
+    module: Annotated[ModuleRef, Meta(description="A built-in module's name or the path of a .wasm file.")]
+    sha256: Annotated[Digest | None, Meta(description="SHA-256 of its file, like the filter's.")] = None
+    params: Annotated[dict[str, Any] | None, Meta(description="Its parameters. Default: the filter's.")] = None
+
+
 class FilterSettings(Section, frozen=True):
     """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
 
@@ -292,6 +311,14 @@ class FilterSettings(Section, frozen=True):
             "not sent). Counted either way."
         ),
     ] = "pass"
+    shadow: Annotated[
+        ShadowSettings | None,
+        Meta(
+            description="Another module, or version of it, that runs beside this one on the same readings. What it "
+            "makes of them goes nowhere: `tidegate module diff` shows where it differs, `tidegate module promote` "
+            "swaps the two."
+        ),
+    ] = None
 
 
 class WasmSettings(Section, frozen=True):

@@ -21,9 +21,11 @@ from gateway.spool.blocks import Block, Left
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Change
 from gateway.spool.line import Waiting
+from gateway.spool.rescue import MOVE_RESCUE, Rescue
 from gateway.spool.schema import Totals, read_dropped, read_totals
+from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
-__all__ = ["Group", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
+__all__ = ["Group", "carry", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -47,6 +49,12 @@ _INSERT_BLOCK: Final = """
     INSERT INTO blocks (last, first, at_ns, batches, readings, bytes, codec, checksum, data) VALUES (?,?,?,?,?,?,?,?,?)
 """
 _INSERT_LEFT: Final = "INSERT INTO block_left (last, batches, readings, sizes) VALUES (?, ?, ?, ?)"
+_INSERT_SAVED: Final = """
+    INSERT OR IGNORE INTO batches (seq, device, at_ns, readings, codec, checksum, data, bytes) VALUES (?,?,?,?,?,?,?,?)
+"""
+_ACCEPT: Final = """
+    UPDATE totals SET accepted_batches = accepted_batches + ?, accepted_readings = accepted_readings + ?
+"""
 _DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
 _DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
 
@@ -56,7 +64,9 @@ class Group:
     """What one transaction does.
 
     Attributes:
-        after_seq: the highest number given before; the stored batches get the ones that follow.
+        after_seq: the highest number in the file before.
+        spent: numbers up to this one were given to batches, some of which are not in the file; those stored batches
+            that have no number yet get the ones that follow both.
         taken: how many waiting batches this group answers, from the front of the line.
         stored: those that are stored, in order.
         refused: those that are not, for want of room.
@@ -76,6 +86,7 @@ class Group:
     """
 
     after_seq: int
+    spent: int = 0
     taken: int = 0
     stored: Sequence[Waiting] = ()
     refused: Sequence[Waiting] = ()
@@ -95,8 +106,21 @@ class Group:
 
     @property
     def last_seq(self) -> int:
-        """The highest number given once this group is committed."""
-        return self.after_seq + len(self.stored)
+        """The highest number in the file once this group is committed."""
+        return self.numbered[-1][0] if self.stored else self.after_seq
+
+    @property
+    def numbered(self) -> list[tuple[int, Waiting]]:
+        """The stored batches with their numbers, ascending."""
+        seq = max(self.after_seq, self.spent)
+        if not any(waiting.seq for waiting in self.stored):
+            return list(enumerate(self.stored, start=seq + 1))
+        numbered = []
+        for waiting in self.stored:
+            # Those that have one stand before those that have none, which follow all that were given.
+            number = waiting.seq or (seq := seq + 1)
+            numbered.append((number, waiting))
+        return numbered
 
 
 async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
@@ -120,7 +144,7 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany(_DELETE, ranges([*group.acked, *group.victims]))
     if group.aside_victims:
         await connection.executemany(_DELETE_ASIDE, ranges(group.aside_victims))
-    numbered = list(enumerate(group.stored, start=group.after_seq + 1))
+    numbered = group.numbered
     if numbered:
         await connection.executemany(
             _INSERT,
@@ -172,6 +196,38 @@ async def merge(connection: aiosqlite.Connection, block: Block, *, left: Left) -
     totals = await read_totals(connection)
     await connection.commit()
     return totals
+
+
+async def carry(connection: aiosqlite.Connection, stored: Sequence[Stored], *, rescue: Rescue) -> Totals:
+    """Puts rows and blocks of a damaged file into this one, as one transaction; the totals after it.
+
+    What is there already stays as it is.
+
+    Args:
+        connection: in which nothing is in doubt.
+        stored: some of what is whole.
+        rescue: how far it comes with them.
+
+    Raises:
+        sqlite3.Error: it failed, or so it seems.
+    """
+    rows = [one for one in stored if isinstance(one, StoredRow)]
+    await connection.executemany(_INSERT_SAVED, [(*row, len(row.data)) for row in rows])
+    for block in stored:
+        if isinstance(block, StoredBlock) and not await _is_block(connection, block.last):
+            left, (last, first, at_ns, batches, readings, codec, check, data) = block.left, block.columns
+            columns = (last, first, at_ns, batches, readings, len(data), codec, check, data)
+            await connection.execute_fetchall(_INSERT_BLOCK, columns)
+            await connection.execute_fetchall(_INSERT_LEFT, (last, left.batches, left.readings, left.packed()))
+            await connection.execute_fetchall(_ACCEPT, (left.batches, left.readings))
+    await connection.execute_fetchall(MOVE_RESCUE, (rescue.passed, rescue.carried, rescue.name))
+    totals = await read_totals(connection)
+    await connection.commit()
+    return totals
+
+
+async def _is_block(connection: aiosqlite.Connection, last: int) -> bool:
+    return bool(list(await connection.execute_fetchall("SELECT 1 FROM blocks WHERE last = ?", (last,))))
 
 
 async def _note_left(connection: aiosqlite.Connection, changed: Sequence[Left]) -> None:

@@ -39,9 +39,14 @@ class SpoolStats:
         commits: transactions of this process.
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
+        hold_ms: how long a batch may wait for the broker before it is written: what a kill or a power cut can lose.
+        passed_batches: batches that the broker took in that time, so that they were never written.
+        passed_readings: their readings.
         payload_bytes: of the batches that this process stored.
         written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        rescuing: whether what is whole in a damaged file is being carried over.
+        rescued_readings: those that were carried over in this process's life.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
         forecast: how long the room lasts.
     """
@@ -67,8 +72,13 @@ class SpoolStats:
     commits: int
     readings_per_commit: float
     waiting_readings: int
+    hold_ms: int = 0
+    passed_batches: int = 0
+    passed_readings: int = 0
     payload_bytes: int = 0
     written_bytes: int | None = None
     quarantined: Path | None
+    rescuing: bool = False
+    rescued_readings: int = 0
     notice: str = ""
     forecast: Forecast | None = None

@@ -119,9 +119,26 @@ class Courier:
         if self._coverage.due or self._coverage.suspicious:
             self._backlog.wake()
 
+    def offer_early(self, row: LiveRow) -> bool:
+        """Takes a row that is not committed yet, where the backlog is empty and memory has room; whether it did."""
+        if self._coverage.due or row.device in self._holds or not self._live.offer(row):
+            return False
+        self._coverage.offered(row.seq)
+        self._coverage.own(row.seq)
+        self._quiet.clear()
+        self._work.set()
+        if self._coverage.suspicious:
+            self._backlog.wake()
+        return True
+
     def look_again(self, seq: int) -> None:
         """Has the backlog reader look for rows up to this number that nobody offered."""
         self._coverage.unoffered(seq)
+        self._backlog.wake()
+
+    def came_late(self, first: int, last: int) -> None:
+        """Has the backlog reader read rows of these numbers, which may lie below those that it has read."""
+        self._coverage.came_late(first, last)
         self._backlog.wake()
 
     async def run(self) -> None:

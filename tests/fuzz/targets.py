@@ -12,7 +12,7 @@ MODULES = (
     "tests.fuzz.opcua",
     "tests.fuzz.opcua_parts",
     "tests.fuzz.opcua_answers",
-    "tests.fuzz.carry",
+    "tests.fuzz.spool",
 )
 """Each has a `TARGETS`. Another decoder is another line in one of them, or another module here."""
 
