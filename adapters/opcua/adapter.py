@@ -78,8 +78,10 @@ class OpcuaAdapter:
             self._writer = TagWriter(session, self._settings, places, self._items, self._context.now_ns)
             subscriptions, continued = await self._subscribe(session, places, limits)
             reader.began(subscriptions, continued=bool(continued))
-            if not continued and continuity.was_read:
-                reader.mark_all()  # nobody knows what changed while there was no subscription
+            if continued:
+                self._context.missing.resumed()
+            elif continuity.was_read:
+                reader.mark_all("unreachable")  # nobody knows what changed while there was no subscription
             continuity.was_read = True
             await self._read(session, places, limits, reader, subscriptions, continued)
         except SourceLost:
@@ -305,11 +307,11 @@ class _Reader:
         if arrival.lost:
             self._facts["lost_notifications"] += arrival.lost
             self._count("lost_notification", arrival.lost)
-            self.mark_all()
+            self.mark_all("lost_notification")
         if arrival.unsure:
             self._facts["unsure_notifications"] += arrival.unsure
             self._count("unsure_notification", arrival.unsure)
-            self.mark_all()
+            self.mark_all("unsure_notification")
         self.look_at_clock(message.sent_ns, arrival.received_ns)
         if message.is_keep_alive:
             return
@@ -338,8 +340,9 @@ class _Reader:
         if decoded.strange:
             self._name_strange(decoded.strange)
         if not decoded.complete:
-            self.mark_all()
+            self.mark_all("lost_notification")
         verdict = self._clock.distrusted
+        self._context.missing.clock(is_off=verdict is not None)
         if verdict is None or verdict.trouble is None or not decoded.batch:
             return decoded.batch
         self._count(verdict.trouble, len(decoded.batch))
@@ -350,8 +353,13 @@ class _Reader:
             async with self._one_at_a_time:
                 await (self._emit_to(batch, mark) if mark else self._emit_to(batch))
 
-    def mark_all(self) -> None:
-        """Nobody knows whose readings went missing, so the next one of each tag says that some may have."""
+    def mark_all(self, cause: str) -> None:
+        """Nobody knows whose readings went missing, so the next one of each tag says that some may have.
+
+        Args:
+            cause: why, as the gap says it.
+        """
+        self._context.missing.missed(cause)
         self._lost.update(range(len(self._items.points)))
 
     def _count(self, cause: str, number: int) -> None:

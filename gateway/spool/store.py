@@ -110,6 +110,8 @@ class Spool:
         )
         self._opened = asyncio.Event()
         self._unreadable_file = UnreadableFile()
+        self.stopped_ns = file.totals.last_at_ns or None
+        """When the last batch was accepted before the spool was opened, UTC ns; None where nobody knows."""
         self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False

@@ -308,6 +308,17 @@ async def test_rows_that_were_told_go_when_there_are_many_and_others_never(path,
         assert [entry.number for entry in await spool.gaps.all(since_ns=since_ns)] == numbers[7:]
 
 
+async def test_it_is_known_when_the_last_batch_was_accepted_before_the_spool_was_opened(path):
+    now_ns = START_NS
+    async with running(path, now_ns=lambda: now_ns) as spool:
+        assert spool.stopped_ns is None
+        await spool.append("tank", batch_at(0))
+        now_ns += 7 * S_NS
+        spool.ack([await spool.append("tank", batch_at(1))])
+    async with running(path) as spool:
+        assert spool.stopped_ns == START_NS + 7 * S_NS
+
+
 async def test_an_older_file_gets_a_ledger_that_numbers_above_its_batches(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("".join(MIGRATIONS[:4]) + "PRAGMA user_version = 4;")
