@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import csv
-import os
 import re
-import stat
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Final, NamedTuple, TextIO
 
@@ -25,6 +23,7 @@ from gateway.config.globs import matches
 from gateway.config.models import DeviceSettings
 from gateway.config.words import many
 from gateway.errors import TidegateError
+from gateway.files import whole_file
 
 __all__ = ["Wanted", "browse", "device_at", "device_of", "told"]
 
@@ -179,24 +178,15 @@ def _table(file: Path) -> Iterator[TextIO]:
             raise TidegateError("standard output is closed: there is nowhere to print to")
         yield sys.stdout
         return
-    target = file.resolve()
     try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        with whole_file(file.resolve(), mode=_MODE, keep=True) as whole:
+            table = TextIOWrapper(whole, encoding="utf-8", newline="")
+            try:
+                yield table
+            finally:
+                table.detach()  # what it holds goes into the file, which is not its own to close
     except OSError as error:
         raise TidegateError(f"{file} cannot be written: {error.strerror or error}; check the folder") from None
-    fresh = Path(name)
-    try:
-        mode = stat.S_IMODE(target.stat().st_mode) if target.exists() else _MODE
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as table:
-            yield table
-            table.flush()
-            os.fchmod(table.fileno(), mode)
-            os.fsync(table.fileno())
-        fresh.replace(target)
-    except OSError as error:
-        raise TidegateError(f"{file} cannot be written: {error.strerror or error}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def told(number: int, seconds: float, file: Path | None) -> str:

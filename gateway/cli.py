@@ -17,6 +17,7 @@ import click
 
 from gateway.cli_pki import pki
 from gateway.cli_probe import probe
+from gateway.cli_spool import spool
 from gateway.cli_types import PATH, Command, FiniteRange, config_option, say
 from gateway.errors import ConfigError, TidegateError
 
@@ -364,6 +365,7 @@ def schema() -> None:
 
 
 cli.add_command(probe)
+cli.add_command(spool)
 
 
 if __name__ == "__main__":

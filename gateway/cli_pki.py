@@ -89,7 +89,7 @@ def pki_trust(certificate: str, folder: Path | None, config: Path | None, *, iss
 @click.argument("certificate")
 @_where
 def pki_reject(certificate: str, folder: Path | None, config: Path | None) -> None:
-    """Trust a server no longer, from the next connection attempt on.
+    """Trust a server no longer. A connection that is open ends within seconds.
 
     CERTIFICATE is the first digits of the thumbprint of one that is trusted.
     """

@@ -9,7 +9,7 @@ Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (
     sequence, layout, kept             message numbers; what is asked for; what is remembered of subscriptions
     endpoints                          which endpoint and which log-in to take of those on offer
     pki/                               certificates: this gateway's own, the servers', and whom it trusts
-    client, secure                     asyncua's client made fit for secured sessions; what comes before one
+    client, secure, trust              asyncua's client made fit for secured sessions; what comes before; whom it trusts
     session, items, failures           what is asked of a server, through asyncua
     places, types, standard, shapes    where variables are, and how its structures are made, learned in each session
     publish, continuity, poll, adapter the life of one session, and going on with the one before

@@ -30,6 +30,7 @@ from adapters.opcua.publish import WINDOW, Arrival, Publisher
 from adapters.opcua.session import Limits, Session, Subscribed
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.shapes import Shapes
+from adapters.opcua.trust import LOOK_S
 from adapters.opcua.write import TagWriter
 from gateway.batch import Batch, Flag, Reading, Value
 from gateway.errors import SourceLost
@@ -139,6 +140,7 @@ class OpcuaAdapter:
                     "items": items,
                     "polling": partial(reader.poll, monitored, Poller(session, places)),
                     "sign of life": partial(_stay_alive, session),
+                    "trust": partial(_stay_trusted, session),
                 }
                 for name, chore in chores.items():
                     group.create_task(_or_end(publisher, chore), name=f"opcua {name}")
@@ -406,6 +408,13 @@ async def _stay_alive(session: Session) -> NoReturn:
     while True:
         await asyncio.sleep(session.stay_alive_every_s)
         await session.stay_alive()
+
+
+async def _stay_trusted(session: Session) -> NoReturn:
+    """Ends the session once somebody has rejected the server's certificate."""
+    while True:
+        await asyncio.sleep(LOOK_S)
+        await session.look_after_trust()
 
 
 async def _is_spoiled(publisher: Publisher, session: Session, *, continued: bool) -> bool:

@@ -16,6 +16,7 @@ What differs from asyncua 2.1, and why
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from asyncua import Client, ua
+from asyncua.client.ua_client import UASocketProtocol
 from asyncua.common.utils import create_nonce
 from asyncua.crypto import security_policies, uacrypto
 from asyncua.ua.ua_binary import struct_to_binary
@@ -83,7 +85,7 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
         """The endpoint that was chosen; None before, and where the channel is not secured."""
         self.most_request_bytes = 0
         """Longest request that the server takes; 0 where it sets no limit."""
-        self._is_plain = False
+        self._has_warned = False
 
     def secure(self, offer: Offer, own: Own) -> None:
         """Has the channel secured. To be called before connecting.
@@ -101,6 +103,31 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
         self.uaclient.set_security(policy)
         self.application_uri = own.uri
         self.offer = offer
+
+    async def open_channel(self) -> None:
+        """Connects, greets the server, and opens the channel.
+
+        Raises:
+            one of `failures.FAILURES`: it cannot be reached, does not answer, or refuses.
+        """
+        await self.connect_socket()
+        # Python 3.11's `asyncio.wait_for`, under asyncua's connecting, can swallow a cancellation that comes late.
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise asyncio.CancelledError
+        await self.send_hello()
+        await self.open_secure_channel()
+
+    async def hang_up(self) -> None:
+        """Closes the socket, whatever state it is in."""
+        protocol: UASocketProtocol | None = self.uaclient.protocol
+        if protocol is None:
+            return
+        # Not close(): that would wait for a dead peer to take what is still to be sent.
+        if protocol.transport is not None:
+            protocol.transport.abort()
+        self.disconnect_socket()
+        await asyncio.sleep(0)  # the loop closes an aborted socket in its next turn
 
     async def connect_socket(self) -> None:
         """Connects, and looks at each answer to opening a channel before asyncua does."""
@@ -235,8 +262,8 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
 
     def _check_password(self, password: str, by: str, mode: str) -> None:
         if by == NONE:
-            if mode != "SignAndEncrypt" and not self._is_plain:
-                self._is_plain = True
+            if mode != "SignAndEncrypt" and not self._has_warned:
+                self._has_warned = True
                 log.warning("%s: the server takes passwords unencrypted only: anybody on the network can read it", self)
             return
         if not self.security_policy.peer_certificate:
@@ -248,11 +275,6 @@ class SecureClient(Client):  # type: ignore[misc]  # asyncua's types are not fol
         room = key.key_size // 8 - 66 - 4 - len(self._server_nonce or b"")
         if len(password.encode()) > room:
             raise Unusable(f"the password is too long for the server's key: it may have {room} bytes")
-
-    @property
-    def is_password_plain(self) -> bool:
-        """Whether the password went over the network as it is."""
-        return self._is_plain
 
 
 @contextmanager

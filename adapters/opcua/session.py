@@ -27,9 +27,8 @@ from adapters.base import NOWHERE, Site
 from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.message import Message, ns_since_1970, read_message, read_publish_result
-from adapters.opcua.pki.own import Own
 from adapters.opcua.plan import endpoint, security_words
-from adapters.opcua.secure import Upkeep, load_login, notice_cancellation, secure, why_not_opened
+from adapters.opcua.secure import Secured, Upkeep, load_login, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
 from gateway.errors import SourceLost, TidegateError
 
@@ -105,7 +104,7 @@ class Session:
     def __init__(self, settings: OpcuaSettings, site: Site = NOWHERE) -> None:
         self._settings = settings
         self._site = site
-        self._own: Own | None = None
+        self._secured: Secured | None = None
         self._upkeep = Upkeep(site)
         self._who = f"OPC UA device {settings.name!r} at {endpoint(settings)}"
         self._client = SecureClient(endpoint(settings), timeout_s=settings.timeout_s)
@@ -127,12 +126,9 @@ class Session:
         with self._asking("preparing a secured connection"):
             login = await load_login(self._settings)
             if self._settings.is_secured:
-                self._own = await secure(client, endpoint(self._settings), self._settings, self._site)
+                self._secured = await secure(client, endpoint(self._settings), self._settings, self._site)
         with self._opening("connecting"):
-            await client.connect_socket()
-            notice_cancellation()
-            await client.send_hello()
-            await client.open_secure_channel()
+            await client.open_channel()
         with self._opening("opening a session"):
             await client.create_session()
             self._opened = True
@@ -157,11 +153,7 @@ class Session:
             # A courtesy: a server that does not take it drops the session by its own timeout.
             log.debug("%s: closing the session: %s", self._who, explain(error))
         finally:
-            # Not close(): that would wait for a dead peer to take what is still to be sent.
-            if protocol.transport is not None:
-                protocol.transport.abort()
-            self._client.disconnect_socket()
-        await asyncio.sleep(0)  # the loop closes an aborted socket in its next turn
+            await self._client.hang_up()
 
     async def limits(self) -> Limits:
         """Reads what the server says about itself. What it does not tell counts as no limit."""
@@ -300,7 +292,7 @@ class Session:
 
     async def stay_alive(self) -> None:
         """Asks the server for its state, so that it keeps the session, and renews the secure channel when due."""
-        if self._own is not None:
+        if self._secured is not None:
             await self._upkeep.look()
         with self._asking("asking for a sign of life"):
             await self._client.uaclient.read_attributes(
@@ -310,6 +302,16 @@ class Session:
                 await self._client.open_secure_channel(renew=True)
                 self._client.uaclient.revolve_security_token()
                 self._plan_renewal()
+
+    async def look_after_trust(self) -> None:
+        """Looks whether the server is still trusted, where it had to be; to be called every few seconds.
+
+        Raises:
+            SourceLost: it is not.
+        """
+        if self._secured is not None:
+            with self._asking("reading on"):
+                await self._secured.trust.look_again()
 
     async def call(self, request: Any) -> bytes:  # noqa: ANN401 - asyncua's own
         """Sends a request of any other service: what follows the header of its response.
@@ -364,7 +366,7 @@ class Session:
         try:
             yield
         except FAILURES as error:
-            raise self.lost(doing, why_not_opened(error, self._own)) from error
+            raise self.lost(doing, why_not_opened(error, self._secured and self._secured.own)) from error
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:

@@ -11,17 +11,16 @@ A file that may not be written, as in a mounted ConfigMap, is refused before any
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os
 import re
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from gateway.errors import TidegateError
+from gateway.files import sync_folder, whole_file
 
 __all__ = ["Version", "fingerprint", "read_version", "unwritable", "versions", "write_versioned"]
 
@@ -110,34 +109,10 @@ def read_version(path: Path, name: str) -> str:
 
 
 def _replace(target: Path, text: str, *, keep: int) -> None:
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    fresh = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(text.encode())
-            _like(target, file.fileno())
-            file.flush()
-            os.fsync(file.fileno())
+    with whole_file(target, mode=_NEW_FILE_MODE, keep=True) as file:
+        file.write(text.encode())
         if keep and target.exists():
             _keep(target, keep=keep)
-        fresh.replace(target)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
-    _sync(target.parent)
-
-
-def _like(target: Path, handle: int) -> None:
-    """Gives an open file the mode and owner of the one it is to replace."""
-    try:
-        facts = target.stat()
-    except FileNotFoundError:
-        os.fchmod(handle, _NEW_FILE_MODE)
-        return
-    # Only root may give a file away. Who may not, owns the file already or keeps at least its mode.
-    with contextlib.suppress(PermissionError):
-        os.fchown(handle, facts.st_uid, facts.st_gid)
-    os.fchmod(handle, facts.st_mode & 0o7777)
 
 
 def _keep(target: Path, *, keep: int) -> None:
@@ -151,7 +126,7 @@ def _keep(target: Path, *, keep: int) -> None:
         os.fsync(file.fileno())
     for old in kept[: max(0, len(kept) + 1 - keep)]:
         old.unlink(missing_ok=True)
-    _sync(history)
+    sync_folder(history)
 
 
 def _history(target: Path) -> Path:
@@ -164,14 +139,6 @@ def _numbered(history: Path) -> list[Path]:
         return []
     ours = [entry for entry in history.iterdir() if _NUMBERED.fullmatch(entry.name)]
     return sorted(ours, key=lambda entry: int(entry.stem))
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _advice(error: OSError) -> str:

@@ -20,7 +20,7 @@ from typing import Final, Literal, Self
 
 from gateway.errors import SpoolError
 
-__all__ = ["KEPT_ASIDE", "FileLock", "Names", "aside_name", "is_fresh", "move_aside", "remove", "size_bytes"]
+__all__ = ["KEPT_ASIDE", "FileLock", "Names", "aside_name", "in_use", "is_fresh", "move_aside", "remove", "size_bytes"]
 
 KEPT_ASIDE: Final = 3
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -78,6 +78,21 @@ class FileLock:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+
+def in_use(path: Path) -> bool:
+    """Whether a gateway has this database open now. Makes nothing."""
+    try:
+        descriptor = os.open(_lock_path(path), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
 
 
 class Names:

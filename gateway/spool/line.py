@@ -8,6 +8,7 @@ dropping them would lose readings that the device will not give again.
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,8 @@ class Waiting:
     data: bytes
     set_aside: bool
     stored: asyncio.Future[int]
+    due_s: float = -math.inf
+    """When it is to be committed at the latest, by the event loop's clock."""
     mark: bytes = b""
     gaps: Sequence[Gap] = ()
 
@@ -54,12 +57,14 @@ class Line:
         readings: how many wait now.
         entered: batches that ever entered.
         left: batches that ever left.
+        due_s: when the first of them is to be committed.
     """
 
     def __init__(self, *, max_readings: int, wake: Callable[[], None]) -> None:
         self.readings = 0
         self.entered = 0
         self.left = 0
+        self.due_s = math.inf
         self._max_readings = max_readings
         self._wake = wake
         self._room = asyncio.Event()
@@ -99,6 +104,7 @@ class Line:
         self.readings -= sum(waiting.readings for waiting in self._waiting[:count])
         del self._waiting[:count]
         self.left += count
+        self.due_s = min((waiting.due_s for waiting in self._waiting), default=math.inf)
         if self.readings < self._max_readings:
             self._room.set()
 
@@ -111,4 +117,5 @@ class Line:
         self._waiting.append(waiting)
         self.readings += waiting.readings
         self.entered += 1
+        self.due_s = min(self.due_s, waiting.due_s)
         self._wake()

@@ -29,8 +29,12 @@ from typing import Final, NamedTuple
 __all__ = ["LARGEST_BYTES", "PAGE_BYTES", "Reserve", "Volume", "growth_pages", "is_full", "spare_pages", "wanted_bytes"]
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
-PAGE_BYTES: Final = 4096
+PAGE_BYTES: Final = 1024
+"""Of a file made today. A commit of a few readings changes two or three pages, each written whole: with pages of 4 KiB
+it writes twice as much as with these. An older file keeps the pages it was made with."""
+
 _VOLUME_PART: Final = 20
+_DISK_BLOCK_BYTES: Final = 4096
 _OPENING_BYTES: Final = 256 * 1024
 """What opening a file may take: the log's index, the log's first pages, a migration."""
 
@@ -44,23 +48,24 @@ class Volume(NamedTuple):
 
 def wanted_bytes(volume_bytes: int) -> int:
     """The reserve's size on a volume: a twentieth of a small one."""
-    return min(LARGEST_BYTES, volume_bytes // _VOLUME_PART) // PAGE_BYTES * PAGE_BYTES
+    return min(LARGEST_BYTES, volume_bytes // _VOLUME_PART) // _DISK_BLOCK_BYTES * _DISK_BLOCK_BYTES
 
 
-def growth_pages(volume: Volume) -> int:
+def growth_pages(volume: Volume, *, page_bytes: int) -> int:
     """Pages the database may grow by while the reserve is given up; each may take a page of the log as well."""
-    return max(0, volume.free_bytes - wanted_bytes(volume.size_bytes)) // (2 * PAGE_BYTES)
+    return max(0, volume.free_bytes - wanted_bytes(volume.size_bytes)) // (2 * page_bytes)
 
 
-def spare_pages(volume: Volume, *, free_pages: int) -> int:
+def spare_pages(volume: Volume, *, free_pages: int, page_bytes: int) -> int:
     """Free pages of the database to give back so that the reserve can be made again; 0 where they are not enough.
 
     Args:
         volume: the disk now.
         free_pages: unused pages inside the database.
+        page_bytes: how large one is.
     """
     missing_bytes = _needed_bytes(volume) - volume.free_bytes
-    missing_pages = max(0, -(-missing_bytes // PAGE_BYTES))
+    missing_pages = max(0, -(-missing_bytes // page_bytes))
     return missing_pages if missing_pages <= free_pages else 0
 
 

@@ -25,9 +25,9 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Final, NamedTuple, Self, TypeAlias
+from typing import Any, Final, NamedTuple, Self, TypeAlias
 
 from gateway.batch import Kind
 from gateway.errors import BadBatch, SpoolError
@@ -36,7 +36,7 @@ from gateway.spool.blocks import MOST_NUMBERS, Left
 from gateway.spool.pages import Cell, PageFile, Record, read_cells
 from gateway.spool.stored import Stored, StoredBlock, StoredRow, all_left
 
-__all__ = ["Lost", "Salvage", "Saved"]
+__all__ = ["Lost", "Salvage", "Saved", "read_all", "unknown_point"]
 
 _Place: TypeAlias = int
 """A row's number, page and place on the page in one integer, which sorts by number and takes half a tuple's memory."""
@@ -167,7 +167,7 @@ class Salvage:
         self.lost.aside_readings = sum(aside.values())
         known = max(points, default=0)
         self.lost.missing_points = known - len(points)
-        return [points.get(number) or _unknown(number) for number in range(1, known + 1)]
+        return [points.get(number) or unknown_point(number) for number in range(1, known + 1)]
 
     def _note(self, cell: Cell, at: int, points: dict[int, Point], aside: dict[int, int]) -> None:
         try:
@@ -256,6 +256,25 @@ class Salvage:
             return None
 
 
+def read_all(path: Path) -> dict[str, Any]:
+    """What can be read of a damaged file, as plain data for people.
+
+    Raises:
+        SpoolError: it cannot be opened.
+    """
+    batches = readings = first = 0
+    with Salvage(path) as salvage:
+        for saved in salvage.items():
+            first = first or saved.stored.first
+            batches += saved.stored.batches
+            readings += saved.stored.waiting
+        return {
+            "readable": {"batches": batches, "readings": readings, "first_seq": first, "last_seq": salvage.last_seq},
+            "points": len(salvage.points),
+            "lost": asdict(salvage.lost),
+        }
+
+
 def _ascending(numbers: Sequence[int]) -> list[int]:
     """The places of the longest rising run of these; 0 and less do not count.
 
@@ -289,7 +308,8 @@ def _point(number: int, record: Record, payload: bytes) -> Point:
     return Point(number, path, device, unit, Kind(kind) if isinstance(kind, int) else None)
 
 
-def _unknown(number: int) -> Point:
+def unknown_point(number: int) -> Point:
+    """What a point is called that has lost its name."""
     return Point(number, f"unknown-point-{number}", "", "", None)
 
 

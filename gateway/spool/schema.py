@@ -28,6 +28,7 @@ __all__ = [
     "APPLICATION_ID",
     "LARGEST_SEQ",
     "MIGRATIONS",
+    "TOTALS",
     "WAL_LIMIT_BYTES",
     "Damaged",
     "Database",
@@ -35,6 +36,7 @@ __all__ = [
     "advice",
     "is_damage",
     "open_database",
+    "point_of",
     "read_dropped",
     "read_ledger",
     "read_totals",
@@ -44,8 +46,8 @@ APPLICATION_ID: Final = 0x54494445
 """`TIDE`: how our files are told from another program's SQLite files."""
 
 BUSY_TIMEOUT_S: Final = 2.0
-WAL_PAGES: Final = 2000
-"""Pages (4 KiB) after which the log is worked into the database: enough for a row's pages to be written, freed and
+CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
+"""Size at which the log is worked into the database: enough for a row's pages to be written, freed and
 used again inside the log, and little enough to keep one checkpoint's pause in the tens of milliseconds."""
 
 WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
@@ -240,7 +242,7 @@ MIGRATIONS: Final = (
     """,
 )
 
-_TOTALS: Final = """
+TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
            aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
            last_gap, gap_changes, last_at_ns,
@@ -331,6 +333,7 @@ class Database:
     totals: Totals
     dropped: dict[str, int]
     points: PointTable
+    page_bytes: int
     ledger: Ledger
 
 
@@ -385,6 +388,7 @@ async def open_database(
             await read_totals(connection),
             await read_dropped(connection),
             await _read_points(connection),
+            await _page_bytes(connection),
             await read_ledger(connection),
         )
         opened = True
@@ -401,7 +405,7 @@ async def open_database(
 
 async def read_totals(connection: aiosqlite.Connection) -> Totals:
     """The totals as the connection sees them now, a running transaction included."""
-    rows = list(await connection.execute_fetchall(_TOTALS))
+    rows = list(await connection.execute_fetchall(TOTALS))
     if not rows:
         raise Damaged("its totals are missing")
     return Totals(*rows[0])
@@ -424,6 +428,12 @@ async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
     return value
 
 
+async def _page_bytes(connection: aiosqlite.Connection) -> int:
+    page_bytes = await _scalar(connection, "PRAGMA page_size")
+    assert isinstance(page_bytes, int)
+    return page_bytes
+
+
 async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
     tables = await _scalar(connection, "SELECT count(*) FROM sqlite_master")
     if tables and await _scalar(connection, "PRAGMA application_id") != APPLICATION_ID:
@@ -441,7 +451,8 @@ async def _refuse_foreign(connection: aiosqlite.Connection, path: Path) -> None:
 
 async def _configure(connection: aiosqlite.Connection, path: Path, *, log_bytes: int) -> None:
     # INCREMENTAL and not NONE, so that the space an outage took can be given back; not FULL, which would move pages in
-    # every commit. It must be chosen before the first table is made.
+    # every commit. Both must be chosen before the first table is made; an older file keeps its pages.
+    await connection.execute_fetchall(f"PRAGMA page_size = {PAGE_BYTES}")
     await connection.execute_fetchall("PRAGMA auto_vacuum = INCREMENTAL")
     mode = await _scalar(connection, "PRAGMA journal_mode = WAL")
     if mode != b"wal":
@@ -449,9 +460,10 @@ async def _configure(connection: aiosqlite.Connection, path: Path, *, log_bytes:
             f"Opening the spool {path}: its file system cannot do write-ahead logging. "
             "Put it on a local disk, not on a network share."
         )
+    page_bytes = await _page_bytes(connection)
     for pragma in (
         "synchronous = FULL",
-        f"wal_autocheckpoint = {max(1, min(WAL_PAGES, log_bytes // 2 // PAGE_BYTES))}",
+        f"wal_autocheckpoint = {max(1, min(CHECKPOINT_BYTES, log_bytes // 2) // page_bytes)}",
         f"journal_size_limit = {log_bytes}",
         "cell_size_check = ON",
         "temp_store = MEMORY",
@@ -469,10 +481,8 @@ async def _migrate(connection: aiosqlite.Connection) -> None:
 
 async def _check(connection: aiosqlite.Connection) -> None:
     pages = await _scalar(connection, "PRAGMA page_count")
-    page_bytes = await _scalar(connection, "PRAGMA page_size")
     assert isinstance(pages, int)
-    assert isinstance(page_bytes, int)
-    if pages * page_bytes <= CHECKED_FULLY_BYTES:
+    if pages * await _page_bytes(connection) <= CHECKED_FULLY_BYTES:
         verdict = await _scalar(connection, "PRAGMA quick_check(1)")
         if verdict != b"ok":
             raise Damaged(str(verdict), **await _salvage(connection))
@@ -501,12 +511,19 @@ async def _begin(
 async def _read_points(connection: aiosqlite.Connection) -> PointTable:
     rows = await connection.execute_fetchall("SELECT number, path, device, unit, kind FROM points ORDER BY number")
     try:
-        return PointTable(
-            Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
-            for number, path, device, unit, kind in rows
-        )
+        return PointTable(map(point_of, rows))
     except (TidegateError, ValueError, AttributeError) as error:
         raise Damaged(f"its point table cannot be read: {error}", **await _salvage(connection)) from error
+
+
+def point_of(row: Sequence[Any]) -> Point:
+    """One row of the point table.
+
+    Raises:
+        ValueError, AttributeError: it is none.
+    """
+    number, path, device, unit, kind = row
+    return Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
 
 
 async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:

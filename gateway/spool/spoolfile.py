@@ -34,7 +34,7 @@ from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, s
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
-from gateway.spool.reserve import Reserve, growth_pages, is_full, spare_pages
+from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
 from gateway.spool.schema import (
     WAL_LIMIT_BYTES,
@@ -52,10 +52,10 @@ __all__ = ["SpoolFile", "WithFile"]
 
 _Result = TypeVar("_Result")
 
-KEPT_FREE_PAGES: Final = 4096
-"""Free pages (16 MiB) that stay in the file for the next rows; what an outage took beyond them is given back."""
+KEPT_FREE_BYTES: Final = 16 * 1024 * 1024
+"""Free pages that stay in the file for the next rows; what an outage took beyond them is given back."""
 
-GIVEN_BACK_PAGES: Final = 1024
+GIVEN_BACK_PAGES: Final = 2048
 """Pages given back in one step: a few tens of milliseconds in which nothing can be committed."""
 
 MARK_INTERVAL_S: Final = 1.0
@@ -111,6 +111,7 @@ class SpoolFile:
         self._names: Names | None = None
         self._reserve = Reserve(path)
         self._growth_limited = False
+        self._page_bytes = PAGE_BYTES
         self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
@@ -240,9 +241,11 @@ class SpoolFile:
     async def give_back_space(self) -> None:
         """Returns some free pages to the file system, where there are many. Nothing may be in doubt."""
         free_pages = (await self.fetch("PRAGMA freelist_count"))[0][0]
-        given_pages = free_pages - KEPT_FREE_PAGES
+        given_pages = free_pages - KEPT_FREE_BYTES // self._page_bytes
         if not self._reserve.held:
-            given_pages = max(given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages))
+            given_pages = max(
+                given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages, page_bytes=self._page_bytes)
+            )
         given_pages = min(given_pages, GIVEN_BACK_PAGES)
         if given_pages > 0:
             # As a script, because the pragma gives back one page a step and `execute` takes one step. The file itself
@@ -299,7 +302,9 @@ class SpoolFile:
         await self._make_reserve()
         self._growth_limited = self._reserve.given_up
         if self._growth_limited:
-            pages = (await self.fetch("PRAGMA page_count"))[0][0] + growth_pages(self._reserve.volume())
+            pages = (await self.fetch("PRAGMA page_count"))[0][0] + growth_pages(
+                self._reserve.volume(), page_bytes=self._page_bytes
+            )
         else:
             pages = MOST_PAGES
         await self.fetch(f"PRAGMA max_page_count = {pages}")
@@ -453,6 +458,7 @@ class SpoolFile:
         self._names = Names(self.path)
         self.totals = database.totals
         self.dropped = database.dropped
+        self._page_bytes = database.page_bytes
         self.ledger = database.ledger
         await self._account.begin(database.connection)
 

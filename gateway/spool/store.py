@@ -2,7 +2,7 @@
 
 What is held in memory, and its bounds: batches not yet committed (`max_waiting_readings`, plus one batch of each source
 that is made to wait) and the numbers of rows acknowledged but not yet deleted (what the uplink can acknowledge within
-`ACK_DELAY_S`; while the disk refuses, what it can read); one block that is being made, and one that is being read.
+`LONGEST_ACK_S`; while the disk refuses, what it can read); one block that is being made, and one that is being read.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
 from gateway.spool.outlook import Outlook
+from gateway.spool.pace import ENOUGH_READINGS, Pace, ack_delay_s
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.rows import Row, counted, read_row
@@ -44,9 +45,6 @@ from gateway.together import until_one_ends
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
 
 _Result = TypeVar("_Result")
-
-ACK_DELAY_S: Final = 0.5
-"""Longest time a deletion waits for a batch to share its commit with."""
 
 LOOK_INTERVAL_S: Final = 5.0
 """How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
@@ -88,6 +86,8 @@ class Spool:
         self._jitter = jitter
         self._lock = asyncio.Lock()
         self._wake = asyncio.Event()
+        self._pace = Pace(settings.linger_ms / 1e3)
+        self._enough_readings = min(ENOUGH_READINGS, settings.max_waiting_readings)
         self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
@@ -241,6 +241,7 @@ class Spool:
 
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
+        loop = asyncio.get_running_loop()
         return Waiting(
             # Microseconds are enough, and in a block of small batches a tenth of its bytes.
             at_ns=self._now_ns() // 1000 * 1000,
@@ -250,7 +251,8 @@ class Spool:
             device=device,
             data=data,
             set_aside=set_aside,
-            stored=asyncio.get_running_loop().create_future(),
+            stored=loop.create_future(),
+            due_s=self._pace.come(device, len(batch), loop.time()),
         )
 
     async def pending(self, *, after: int, limit_readings: int, upto: int | None = None) -> list[Row]:
@@ -291,7 +293,10 @@ class Spool:
         A crash before that commit sends them a second time, under the same numbers.
         """
         last_seq = self._file.totals.last_seq
+        known = len(self._acked)
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
+        if len(self._acked) > known and not self._error:
+            self._made_room = False  # These make room as well, before anything else is given up.
         self._arm()
 
     def give_up(self, seqs: Mapping[int, Gap]) -> None:
@@ -389,6 +394,7 @@ class Spool:
                 async with asyncio.timeout(LOOK_INTERVAL_S):
                     await self._wake.wait()
             self._wake.clear()
+            await self._linger()
             try:
                 await self._commit()
                 if not self._line and loop.time() >= next_look:
@@ -403,6 +409,19 @@ class Spool:
                 self._wake.set()
             else:
                 failures = 0
+
+    async def _linger(self) -> None:
+        """Lets others join those that wait, until the first of them must wait no longer."""
+        loop = asyncio.get_running_loop()
+        while self._line.due_s > loop.time() and self._line.readings < self._enough_readings and not self._error:
+            if not self._line or self._closed:
+                return
+            try:
+                async with asyncio.timeout_at(self._line.due_s):
+                    await self._wake.wait()
+            except TimeoutError:
+                return
+            self._wake.clear()
 
     @property
     def stats(self) -> SpoolStats:
@@ -596,8 +615,10 @@ class Spool:
 
     def _finish(self, group: Group) -> None:
         """Says to everybody concerned that this group is on disk."""
+        now_s = asyncio.get_running_loop().time()
         for seq, waiting in enumerate(group.stored, start=group.after_seq + 1):
             waiting.answer(seq)
+            self._pace.stored(waiting.device, now_s)
         for waiting in group.refused:
             waiting.answer(0)
         self._leave(group.taken)
@@ -635,7 +656,7 @@ class Spool:
 
     def _arm(self) -> None:
         if self._acked and self._ack_timer is None and not self._closed:
-            self._ack_timer = asyncio.get_running_loop().call_later(ACK_DELAY_S, self._wake.set)
+            self._ack_timer = asyncio.get_running_loop().call_later(ack_delay_s(self._pace.gap_s), self._wake.set)
 
     def _note(self, device: str, mark: bytes) -> None:
         if not mark or self._closed:

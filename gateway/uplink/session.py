@@ -79,6 +79,7 @@ class Session:
         now_ns: UTC nanoseconds since 1970.
         on_answer: called with packet id and reason of each PUBACK to a `send`.
         commands: takes what comes; None: nothing is subscribed to.
+        stands_for_gateway: False: it says nothing on the status topic and leaves no will, for it is not the gateway.
     """
 
     def __init__(
@@ -91,7 +92,9 @@ class Session:
         now_ns: Callable[[], int],
         on_answer: Answer,
         commands: CommandTraffic | None = None,
+        stands_for_gateway: bool = True,
     ) -> None:
+        self._stands_for_gateway = stands_for_gateway
         self._settings = settings
         self._gateway_id = gateway_id
         self._version = version
@@ -107,7 +110,7 @@ class Session:
         """Why the broker does not give us commands, where it does not."""
 
     async def open(self) -> None:
-        """Connects and publishes `online`.
+        """Connects, and publishes `online` where it stands for the gateway.
 
         Raises:
             UplinkError: the broker cannot be reached, refused us, or went away.
@@ -124,7 +127,7 @@ class Session:
             username=settings.username,
             password=settings.password,
             keepalive_s=settings.keepalive,
-            will=Will(self._topics.status, self._status("offline", since_ns=None), qos=1, retain=True),
+            will=self._will(),
         )
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -135,7 +138,8 @@ class Session:
             ) from None
         if self._commands is not None:
             await self._listen(self._commands.subscription)
-        await self._say("online")
+        if self._stands_for_gateway:
+            await self._say("online")
 
     @property
     def window(self) -> int:
@@ -182,7 +186,8 @@ class Session:
             return
         try:
             async with asyncio.timeout(timeout_s):
-                await self._say("offline")
+                if self._stands_for_gateway:
+                    await self._say("offline")
                 await self._client.disconnect()
         except (TimeoutError, UplinkError):
             return
@@ -205,6 +210,11 @@ class Session:
             raise self._error(lost_trouble(error)) from None
         refused = reason.value >= _REFUSED
         self.commands_trouble = f"{topic}: {reason_name(reason.value, str(reason))}" if refused else None
+
+    def _will(self) -> Will | None:
+        if not self._stands_for_gateway:
+            return None
+        return Will(self._topics.status, self._status("offline", since_ns=None), qos=1, retain=True)
 
     async def _say(self, state: str) -> None:
         """Publishes a status and waits for its answer.

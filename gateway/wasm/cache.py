@@ -21,7 +21,6 @@ import hashlib
 import os
 import platform
 import stat
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -30,6 +29,7 @@ from typing import Final
 from wasmtime import Engine, Module, WasmtimeError
 
 from gateway.errors import ModuleError
+from gateway.files import write_whole
 from gateway.wasm.failure import one_line
 
 __all__ = ["KEEP_FILES", "ModuleCache", "machine_id"]
@@ -101,7 +101,7 @@ class ModuleCache:
 
     def _keep(self, path: Path, code: bytes) -> None:
         try:
-            _write(path, _MAGIC + hashlib.sha256(code).digest() + code)
+            write_whole(path, _MAGIC + hashlib.sha256(code).digest() + code, mode=0o600)
             _prune(path.parent)
         except OSError as error:
             self.problem = f"compiled modules cannot be kept in {path.parent}: {error.strerror or error}"
@@ -142,24 +142,6 @@ def _read(path: Path) -> bytes | None:
     if content[:_HEAD_BYTES] != _MAGIC + hashlib.sha256(code).digest():
         return None
     return code
-
-
-def _write(path: Path, content: bytes) -> None:
-    descriptor, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")  # mode 0600, and a name of its own
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except OSError:
-        Path(name).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _prune(folder: Path) -> None:

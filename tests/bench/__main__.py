@@ -15,6 +15,7 @@ BENCHES = {
     "spool": "tests.bench.spool",
     "wear": "tests.bench.wear",
     "whole": "tests.bench.whole",
+    "ramp": "tests.bench.ramp",
 }
 
 

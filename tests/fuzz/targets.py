@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-MODULES = ("tests.fuzz.modbus", "tests.fuzz.opcua")
+MODULES = ("tests.fuzz.modbus", "tests.fuzz.opcua", "tests.fuzz.carry")
 """Each has a `TARGETS`. Another decoder is another line in one of them, or another module here."""
 
 

@@ -20,19 +20,22 @@ WITHIN_S = 40
 
 
 @contextlib.asynccontextmanager
-async def site(folder, *, allow=("collect", "configure"), **sections):
-    """A plant, and a gateway that knows nothing of it yet."""
+async def alone(folder, *, allow=("collect", "configure")):
+    """A gateway that reads nothing yet."""
     config = {
         "gateway": {"id": "site"},
         "database": {"path": str(folder / "spool.db")},
         "policy": {"allow": [*allow]},
-        **sections,
     }
-    async with (
-        PlantProcess(log=folder / "plant.log", tags=0, rate_hz=10) as plant,
-        GatewayProcess(folder=folder, config=config) as gateway,
-    ):
-        yield plant, gateway, RunningGateway(folder / "control.sock")
+    async with GatewayProcess(folder=folder, config=config) as gateway:
+        yield gateway, RunningGateway(folder / "control.sock")
+
+
+@contextlib.asynccontextmanager
+async def site(folder):
+    """A plant, and a gateway that knows nothing of it yet."""
+    async with PlantProcess(log=folder / "plant.log", tags=0, rate_hz=10) as plant, alone(folder) as (_, backend):
+        yield plant, backend
 
 
 async def until(tui, condition, what):
@@ -65,7 +68,7 @@ async def add_press(tui, url):
 
 @pytest.mark.timeout(180)
 async def test_a_press_is_browsed_searched_applied_and_seen_live(tmp_path):
-    async with site(tmp_path) as (plant, _gateway, backend), rig(backend) as tui:
+    async with site(tmp_path) as (plant, backend), rig(backend) as tui:
         await add_press(tui, plant.opcua_url)
         assert tui.grid("tags").row_ids == ["Force", "Strokes"]
         await tui.press("slash")
@@ -90,7 +93,7 @@ async def test_a_tank_is_read_now_and_readings_reach_the_broker(tmp_path):
     book = Ledger()
     async with (
         Broker(folder=tmp_path / "broker") as broker,
-        site(tmp_path) as (plant, _gateway, backend),
+        site(tmp_path) as (plant, backend),
         rig(backend, size=(120, 40), language="zh") as tui,
     ):
         subscriber = Subscriber(host=broker.host, port=broker.port, topic="tidegate/site/data/#", ledger=book)
@@ -106,7 +109,9 @@ async def test_a_tank_is_read_now_and_readings_reach_the_broker(tmp_path):
             tui.fill("tag-name", "level")
             await tui.press("tab", "right", "right", "tab")
             await tui.type("0")
-            await tui.press("tab", *["right"] * 8, "ctrl+s")
+            await tui.press("tab")
+            await tui.type(["right"] * 8)
+            await tui.press("ctrl+s")
             await tui.press("r")
             await until(tui, lambda: "1 个值中 1 个良好" in tui.note(), "read now")
             await tui.press("ctrl+s", "4", "tab")
@@ -129,7 +134,7 @@ async def test_a_tank_is_read_now_and_readings_reach_the_broker(tmp_path):
 
 @pytest.mark.timeout(180)
 async def test_the_policys_no_changes_nothing_and_is_told(tmp_path):
-    async with site(tmp_path, allow=["collect"]) as (_plant, _gateway, backend), rig(backend) as tui:
+    async with alone(tmp_path, allow=["collect"]) as (_, backend), rig(backend) as tui:
         before = (tmp_path / "gateway.json").read_text()
         await tui.press("4", "tab")
         await tui.type("127.0.0.1")
@@ -143,7 +148,7 @@ async def test_the_policys_no_changes_nothing_and_is_told(tmp_path):
 
 @pytest.mark.timeout(180)
 async def test_a_gateway_that_is_killed_shows_as_such_and_comes_back(tmp_path):
-    async with site(tmp_path) as (_plant, gateway, backend), rig(backend) as tui:
+    async with alone(tmp_path) as (gateway, backend), rig(backend) as tui:
         await until(tui, lambda: "● up" in tui.lines()[0], "heard")
         await gateway.kill()
         await until(tui, lambda: "no answer" in tui.lines()[0], "missed")
@@ -153,7 +158,7 @@ async def test_a_gateway_that_is_killed_shows_as_such_and_comes_back(tmp_path):
 
 @pytest.mark.timeout(180)
 async def test_a_draft_that_cannot_work_changes_nothing_and_says_where(tmp_path):
-    async with site(tmp_path) as (_plant, _gateway, backend), rig(backend) as tui:
+    async with alone(tmp_path) as (_, backend), rig(backend) as tui:
         before = (tmp_path / "gateway.json").read_text()
         await tui.press("2", "a", "enter", "tab")
         await tui.type("http://nowhere")

@@ -64,7 +64,7 @@ def reject(pki: Pki, text: str) -> str:
             pki.move(other, "rejected")
     return (
         f"rejected: {certificate.name!r}, thumbprint {certificate.thumbprint}\n  in {path}\n"
-        "It counts from the next connection attempt on. A connection that is open now stays open."
+        "It counts from now on: a connection that is open ends within seconds."
     )
 
 

@@ -17,7 +17,6 @@ Invariants
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -25,14 +24,16 @@ from typing import Final, NamedTuple
 
 from adapters.opcua.pki.certificates import Certificate, read_certificate, read_crl, unpem
 from gateway.errors import TidegateError
+from gateway.files import write_whole
 
-__all__ = ["MOST_REJECTED", "PLACES", "Entry", "Pki", "Store", "write_whole"]
+__all__ = ["MOST_REJECTED", "PLACES", "Entry", "Mark", "Pki", "Store"]
 
 MOST_REJECTED: Final = 50
 PLACES: Final = ("own", "trusted", "issuers", "rejected")
 """Folders of certificates, in the order in which people look at them."""
 _MOST_BYTES: Final = 1 << 20
 _LEAST_DIGITS: Final = 4
+_MODE: Final = 0o644
 
 
 class Store(NamedTuple):
@@ -43,6 +44,14 @@ class Store(NamedTuple):
     crls: tuple[bytes, ...]
     unusable: tuple[str, ...]
     """Files that hold nothing that can be used, and why."""
+
+
+class Mark(NamedTuple):
+    """One file as it is on disk: another mark means that it may hold something else."""
+
+    path: Path
+    changed_ns: int
+    size: int
 
 
 class Entry(NamedTuple):
@@ -93,6 +102,20 @@ class Pki:
                 else:
                     certificates.append(entry.certificate.der)
         return Store(tuple(found["trusted"]), tuple(found["issuers"]), tuple(crls), tuple(unusable))
+
+    def marks(self) -> frozenset[Mark]:
+        """How everything that `store` reads stands on disk, without reading it.
+
+        Raises:
+            TidegateError: a folder cannot be read.
+        """
+        marks = set()
+        for place in ("trusted", "issuers", "crl"):
+            for path in self._files(place):
+                with suppress(FileNotFoundError):  # it was taken away this very moment
+                    told = path.stat()
+                    marks.add(Mark(path, told.st_mtime_ns, told.st_size))
+        return frozenset(marks)
 
     def entries(self) -> list[Entry]:
         """Every certificate there is, folder by folder."""
@@ -145,7 +168,7 @@ class Pki:
             if not path.exists():
                 folder.mkdir(parents=True, exist_ok=True)
                 self._make_room(folder)
-                write_whole(path, der)
+                write_whole(path, der, mode=_MODE)
         except OSError:
             # A folder that is only read, as in a container. The error that follows names the certificate all the same.
             return None
@@ -181,7 +204,7 @@ class Pki:
         path = folder / file_name(certificate)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, certificate.der)
+            write_whole(path, certificate.der, mode=_MODE)
         except OSError as error:
             raise TidegateError(
                 f"{path} cannot be written: {error.strerror or error}. Run this as the gateway's user"
@@ -220,26 +243,6 @@ def file_name(certificate: Certificate) -> str:
     # Bytes count for the file system, and a name may be of any letters.
     short = name.encode()[:60].decode(errors="ignore").lstrip(".")
     return f"{short or 'certificate'}-{certificate.thumbprint[:16]}.der"
-
-
-def write_whole(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Writes a file so that it is there whole or not at all, and is never readable by more than `mode` says.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    partial.unlink(missing_ok=True)
-    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError:
-        partial.unlink(missing_ok=True)
-        raise
 
 
 def _listed(folder: Path) -> Iterator[Path]:

@@ -33,8 +33,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from adapters.opcua.pki.certificates import Certificate, read_certificate, unpem
-from adapters.opcua.pki.folders import write_whole
 from gateway.errors import TidegateError
+from gateway.files import write_whole
 
 __all__ = ["NOTICE", "SWITCH", "VALID", "Own", "Step", "application_uri", "decide", "ensure_own", "load_key"]
 
@@ -248,7 +248,7 @@ def _make(folder: Path, name: str, key_name: str, *, uri: str, host: str, gatewa
     path.unlink(missing_ok=True)  # it would not fit the key that follows
     write_whole(folder / key_name, pem, mode=0o600)
     der = parsed.public_bytes(serialization.Encoding.DER)
-    write_whole(path, der)
+    write_whole(path, der, mode=0o644)
     return Own(read_certificate(der), key, uri, path)
 
 

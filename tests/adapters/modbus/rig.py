@@ -204,6 +204,8 @@ class Inbox:
         self.gaps = gaps
         self.open = asyncio.Event()
         self.open.set()
+        self._read = 0
+        self._by_point: dict[int, list[Reading]] = {}
 
     async def __call__(self, batch: Batch) -> None:
         self.gaps.take(batch)
@@ -211,10 +213,18 @@ class Inbox:
         await self.open.wait()
 
     def of(self, point: int) -> list[Reading]:
-        return [reading for batch in self.batches for reading in batch if reading.point == point]
+        return [*self._known().get(point, ())]
 
     def last(self) -> dict[int, Reading]:
-        return {reading.point: reading for batch in self.batches for reading in batch}
+        return {point: readings[-1] for point, readings in self._known().items()}
+
+    def _known(self) -> dict[int, list[Reading]]:
+        """Each batch is taken apart once: tests look again and again."""
+        for batch in self.batches[self._read :]:
+            for reading in batch:
+                self._by_point.setdefault(reading.point, []).append(reading)
+        self._read = len(self.batches)
+        return self._by_point
 
 
 class Site:

@@ -85,15 +85,15 @@ async def test_a_tenth_of_the_units_is_dead_and_the_others_keep_their_interval()
         plc(*(device(i, holding={0: [i]}) for i in units if i not in dead)) as server,
         gateway(server.port, script) as port,
     ):
-        site = Site(settings(port, tags, interval_s=1.5, timeout_s=0.4))
+        site = Site(settings(port, tags, interval_s=0.8, timeout_s=0.3))
         async with site.running():
             await until(lambda: len(dead & set(asked)) == 20 and all(site.inbox.of(i) for i in units), within_s=60)
             begun = {i: len(site.inbox.of(i)) for i in units}
             probes, overruns = site.errors("timeout"), site.errors("overrun")
-            await until(lambda: len(site.inbox.of(1)) >= begun[1] + 4, within_s=60)
+            await until(lambda: len(site.inbox.of(1)) >= begun[1] + 3, within_s=60)
             await until(lambda: len(site.inbox.of(199)) - begun[199] >= len(site.inbox.of(1)) - begun[1])
             assert site.errors("timeout") > probes  # the dead were asked meanwhile
-            # One may be the machine's own; to wait for the dead would have cost four cycles of them.
+            # One may be the machine's own; to wait for the dead would have cost three cycles of them.
             assert site.errors("overrun") - overruns <= 1
         gained = {len(site.inbox.of(i)) - begun[i] for i in units if i not in dead}
     assert max(gained) - min(gained) <= 1
@@ -129,13 +129,13 @@ async def test_every_tag_has_the_age_of_its_last_good_reading() -> None:
             assert ages()["nan"] is None
             assert ages()["absent"] is None
             failing.add(2)
-            await until(lambda: ages()["b"] > 2 and all(ages()[name] < 1 for name in ("a", "beside")))
+            await until(lambda: ages()["b"] > 1 and all(ages()[name] < 0.9 for name in ("a", "beside")))
             assert [*ages()][:3] in (["nan", "absent", "b"], ["absent", "nan", "b"])
         # It outlives the connection.
         seen = len(site.inbox.batches)
         async with site.running():
             await until(lambda: len(site.inbox.batches) > seen)
-            assert ages()["b"] > 2
+            assert ages()["b"] > 1
 
 
 async def test_polling_never_stops_silently() -> None:
@@ -165,7 +165,7 @@ async def test_polling_never_stops_silently() -> None:
             case "exception":
                 exchange.refuse(11)
             case "slow":
-                await asyncio.sleep(0.6)
+                await asyncio.sleep(0.4)
                 await exchange.forward()
             case "good":
                 await exchange.forward()
@@ -179,7 +179,7 @@ async def test_polling_never_stops_silently() -> None:
     units = (device(1, holding={0: [11]}), device(2, holding={0: [22]}))
     tags = [ModbusTag(name="a", address=0), ModbusTag(name="b", address=0, unit_id=2)]
     async with plc(*units) as server, gateway(server.port, script) as port:
-        site = Site(settings(port, tags, interval_s=0.3, timeout_s=0.25))
+        site = Site(settings(port, tags, interval_s=0.1, timeout_s=0.25))
         run = asyncio.create_task(supervised(site))
         try:
             await until(lambda: done[: len(moods)] == moods and site.inbox.of(1)[-1].value == 11, within_s=60)

@@ -327,7 +327,7 @@ async def test_a_dead_unit_harms_no_other_and_comes_back(death: Any, cause: str)
     units_ = [device(i, holding={0: [11 * i]}) for i in (1, 2, 3)]
     tags = [*TWO_UNITS, ModbusTag(name="c", address=0, unit_id=3)]
     async with plc(*units_) as server, gateway(server.port, script) as port:
-        site = Site(settings(port, tags, timeout_s=0.15))
+        site = Site(settings(port, tags, interval_s=0.2, timeout_s=0.15))
         async with site.running() as run:
             await until(lambda: site.errors(cause) >= 3)
             assert site.fact("silent_units") == [2]
@@ -424,7 +424,7 @@ async def test_a_late_answer_is_never_taken_for_the_next_one() -> None:
     ):
         site = Site(settings(port, TWO_UNITS, interval_s=0.6, timeout_s=0.5))
         async with site.running():
-            await until(lambda: len(late) >= 3)
+            await until(lambda: len(late) >= 2)
             seen = len(site.inbox.batches)
             await until(lambda: len(site.inbox.batches) >= seen + 2)
     assert {reading.value for reading in site.inbox.of(2)} == {22}

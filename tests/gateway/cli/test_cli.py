@@ -18,7 +18,21 @@ from gateway.cli import cli, main
 from gateway.config.schema import schema
 from gateway.errors import ConfigError, Problem, SpoolError
 
-COMMANDS = {"run", "check", "status", "demo", "schema", "policy", "probe", "audit", "tui", "health", "pki", "browse"}
+COMMANDS = {
+    "run",
+    "check",
+    "spool",
+    "status",
+    "demo",
+    "schema",
+    "policy",
+    "probe",
+    "audit",
+    "tui",
+    "health",
+    "pki",
+    "browse",
+}
 
 
 @pytest.fixture

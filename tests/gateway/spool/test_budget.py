@@ -28,6 +28,18 @@ async def test_drop_oldest_gives_up_the_oldest_and_counts_them(path):
         assert spool.stats.dropped == {"spool_full": 20}
 
 
+async def test_what_was_delivered_goes_before_anything_is_dropped_also_after_a_deletion(path):
+    metrics = Metrics()
+    async with running(path, metrics=metrics, max_bytes=3 * ROW_BYTES) as spool:
+        seqs = [await spool.append("plc", batch_of(10, mark=n)) for n in range(3)]
+        spool.ack(seqs[2:])
+        await spool.flush()  # a transaction that only deletes
+        spool.ack(seqs[1:2])
+        await asyncio.gather(*(spool.append("plc", batch_of(10, mark=n)) for n in range(2)))
+        assert spool.stats.backlog_batches == 3
+    assert dropped(metrics) == {}
+
+
 async def test_drop_newest_refuses_and_counts(path):
     metrics = Metrics()
     async with running(path, metrics=metrics, max_bytes=2 * ROW_BYTES, when_full="drop_newest") as spool:

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
-from gateway.spool import merge, store
+from gateway.spool import merge, pace
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.merge import BLOCK_READINGS, MOST_BATCHES, MOST_BYTES, Head, block_readings, choose
+from gateway.spool.reserve import PAGE_BYTES
 from gateway.spool.schema import MIGRATIONS
 from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, dropped, open_spool, running
 from tests.waiting import until
@@ -176,7 +177,7 @@ async def test_what_was_taken_of_a_block_stays_taken_and_the_last_of_it_removes_
 
 async def test_blocks_that_were_taken_but_are_not_deleted_yet_are_passed_by(path, monkeypatch):
     """Only one block is open at a time: the search must not begin with the first again for each that it opens."""
-    monkeypatch.setattr(store, "ACK_DELAY_S", 60.0)
+    monkeypatch.setattr(pace, "ACK_DELAY_S", 60.0)
     async with running(path) as spool:
         seqs = await filled(spool, 60)
         for _ in range(3):
@@ -241,15 +242,16 @@ async def test_a_merge_of_unknown_outcome_is_looked_up(path, monkeypatch, reache
 async def test_a_crash_at_any_frame_of_the_log_leaves_each_batch_once(path, tmp_path):
     async with running(path) as spool:
         seqs = await filled(spool, 40)
+        filled_bytes = path.with_name("spool.db-wal").stat().st_size
         assert await merged(spool, 150) == 150
         spool.ack(seqs[:4])
         await spool.flush()
         assert await merged(spool, 150) == 150
         log = path.with_name("spool.db-wal").read_bytes()
         content = path.read_bytes()
-    frame_bytes = 4096 + 24
+    frame_bytes = PAGE_BYTES + 24
     merges_seen = set()
-    for number, end in enumerate(range(32 + 40 * frame_bytes, len(log) + 1, frame_bytes)):
+    for number, end in enumerate(range(filled_bytes, len(log) + 1, frame_bytes)):
         copy = tmp_path / str(number) / "spool.db"
         copy.parent.mkdir()
         copy.write_bytes(content)

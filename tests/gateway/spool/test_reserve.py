@@ -42,8 +42,8 @@ def reserve_path(path):
     ("volume_bytes", "expected_bytes"),
     [
         (0, 0),
-        (PAGE_BYTES, 0),
-        (20 * PAGE_BYTES, PAGE_BYTES),
+        (4096, 0),
+        (20 * 4096, 4096),
         (20 * MIB, MIB),
         (320 * MIB, 16 * MIB),
         (1 << 40, 16 * MIB),
@@ -53,21 +53,21 @@ def test_the_size_is_a_twentieth_at_most(volume_bytes, expected_bytes):
     assert wanted_bytes(volume_bytes) == expected_bytes
 
 
-@given(volumes)
-def test_growth_leaves_the_reserves_room_free_though_the_log_grows_as_much(volume):
-    grown_bytes = 2 * growth_pages(volume) * PAGE_BYTES
+@given(volumes, st.sampled_from([PAGE_BYTES, 4096]))
+def test_growth_leaves_the_reserves_room_free_though_the_log_grows_as_much(volume, page_bytes):
+    grown_bytes = 2 * growth_pages(volume, page_bytes=page_bytes) * page_bytes
     assert grown_bytes == 0 or volume.free_bytes - grown_bytes >= wanted_bytes(volume.size_bytes)
 
 
-@given(volumes, st.integers(0, 1 << 28))
-def test_pages_are_given_back_only_where_they_suffice(volume, free_pages):
-    pages = spare_pages(volume, free_pages=free_pages)
+@given(volumes, st.integers(0, 1 << 28), st.sampled_from([PAGE_BYTES, 4096]))
+def test_pages_are_given_back_only_where_they_suffice(volume, free_pages, page_bytes):
+    pages = spare_pages(volume, free_pages=free_pages, page_bytes=page_bytes)
     needed_bytes = 2 * wanted_bytes(volume.size_bytes)
     assert 0 <= pages <= free_pages
     if pages:
-        assert volume.free_bytes < needed_bytes <= volume.free_bytes + pages * PAGE_BYTES
+        assert volume.free_bytes < needed_bytes <= volume.free_bytes + pages * page_bytes
     else:
-        assert volume.free_bytes >= needed_bytes or volume.free_bytes + free_pages * PAGE_BYTES < needed_bytes
+        assert volume.free_bytes >= needed_bytes or volume.free_bytes + free_pages * page_bytes < needed_bytes
 
 
 def test_a_reserve_takes_real_blocks_and_frees_them(path, reserve_path):

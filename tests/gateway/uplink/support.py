@@ -190,6 +190,7 @@ class Wire:
 
     def __init__(self, to_port: int) -> None:
         self._to_port = to_port
+        self._port = 0
         self._server: asyncio.Server | None = None
         self._writers: list[asyncio.StreamWriter] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -198,21 +199,24 @@ class Wire:
 
     @property
     def port(self) -> int:
-        assert self._server is not None
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
+        return self._port
 
     async def __aenter__(self) -> Wire:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
+        self.close()
         self.cut()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def close(self) -> None:
+        """Lets no new connection in."""
+        assert self._server is not None
+        self._server.close()
 
     def cut(self) -> None:
         """Breaks every connection at once (RST), both ways."""
