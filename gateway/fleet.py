@@ -64,7 +64,7 @@ class Fleet:
         now_ns: UTC nanoseconds since 1970.
         memory: what the adapter of the device of this name remembers.
         denial: why a device may not be read.
-        stopped_ns: when the gateway accepted the last batch before it was stopped, UTC ns; None where nobody knows.
+        stopped_ns: when the gateway accepted the last batch before it was stopped, UTC ns; None: nobody knows.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Fleet:
         now_ns: Callable[[], int],
         memory: Callable[[str], Memory],
         denial: Denial = lambda _device: "",
-        stopped_ns: int | None = None,
+        stopped_ns: Callable[[], int | None] = lambda: None,
     ) -> None:
         self._host = host
         self._flow = flow
@@ -121,7 +121,7 @@ class Fleet:
         """
         for device in config.devices:
             if device.enabled and not self._denial(device):
-                self._sources[device.name] = self._build(config, device, stopped_ns=self._stopped_ns)
+                self._sources[device.name] = self._build(config, device, stopped_ns=self._stopped_ns())
         self._show_idle(config)
         for source in self._sources.values():
             source.chain.start(self._now_ns())

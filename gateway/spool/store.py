@@ -110,8 +110,6 @@ class Spool:
         )
         self._opened = asyncio.Event()
         self._unreadable_file = UnreadableFile()
-        self.stopped_ns = file.totals.last_at_ns or None
-        """When the last batch was accepted before the spool was opened, UTC ns; None where nobody knows."""
         self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
@@ -321,6 +319,11 @@ class Spool:
     async def forget_others(self, devices: Iterable[str]) -> None:
         """Forgets what adapters remember of any other device than these."""
         await forget_others(self._with_file, devices)
+
+    @property
+    def stopped_ns(self) -> int | None:
+        """When the last batch was accepted before the spool was opened, UTC ns; None where nobody knows."""
+        return self._file.stopped_ns
 
     @property
     def gaps(self) -> Gaps:
