@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test endurance powercut check format bench fuzz modules lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
+.PHONY: help demo test endurance powercut check format bench fuzz modules modules-long lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -65,6 +65,9 @@ format: $(VENV)/.dev  ## put the code into its format
 
 modules: $(VENV)/.dev  ## build the Wasm modules into modules/dist
 	$(BIN)/python -m modules.build
+
+modules-long: $(VENV)/.dev  ## the long form of the modules' tests: each oracle on 1,500 drawn cases
+	TIDEGATE_EXAMPLES=1500 $(BIN)/python -m pytest --timeout=1200 tests/modules/test_library.py
 
 image: $(VENV)/.demo  ## build the container image, build/image/tidegate.oci.tar
 	@PYTHON=$(BIN)/python sh image/build.sh

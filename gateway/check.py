@@ -1,9 +1,9 @@
 """Reads a configuration and holds it against what this build can do: what `run` and `check` both start with.
 
 `gateway.config` knows the shape of the file. What needs a protocol, a policy or a Wasm module is checked here: each
-protocol's own rules, whether the policy file compiles, whether a filter's module can be found and takes its parameters,
-and whether the filter has anything to filter. Nothing is connected to, and neither a protocol's library nor the Wasm
-engine is loaded.
+protocol's own rules, whether the policy file compiles, whether a filter's module can be found, is the one that was
+pinned and takes its parameters, and whether the chain of filters has anything to filter. Nothing is connected to, and
+neither a protocol's library nor the Wasm engine is loaded.
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from gateway.config.reader import Draft, read_draft
 from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
 from gateway.policy import policy_problems
-from gateway.wasm.library import resolve
-from gateway.wasm.manifest import check_params, read_manifest
+from gateway.wasm.library import pin_problem, resolve
+from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest, read_wasm
+from gateway.wasm.plan import Step, Tag, output_mistakes, plan_chain
 
-__all__ = ["MODELS", "load", "matched_tags"]
+__all__ = ["MODELS", "chain_of", "load", "tags_of"]
 
 
 class _Models(Mapping[str, type[DeviceSettings]]):
@@ -67,13 +68,6 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, text: str | None = 
     return draft.settle(problems)
 
 
-def matched_tags(settings: FilterSettings, device: DeviceSettings) -> list[str]:
-    """Names of the device's tags that a filter is at work on, in the device's order."""
-    if not matches(settings.devices, device.name):
-        return []
-    return [spec.tag for spec in protocol(device.type).points(device) if matches(settings.tags, spec.tag)]
-
-
 def _device_problems(draft: Draft) -> list[Problem]:
     told = {problem.where.rpartition("[")[0] for problem in draft.problems if problem.where.endswith(".name")}
     return [
@@ -98,27 +92,55 @@ def _problems_together(draft: Draft) -> list[Problem]:
     return problems
 
 
+def chain_of(config: Config, device: DeviceSettings) -> list[Step]:
+    """The filters at work on a device of a checked configuration, with the points that they make."""
+    told = [(place, one, read_manifest(resolve(one.module, Path()))) for place, one in enumerate(config.filters)]
+    return plan_chain(told, device=device.name, tags=tags_of(device))
+
+
+def tags_of(device: DeviceSettings) -> list[Tag]:
+    """A device's tags, as a chain of filters gets them."""
+    return [Tag(spec.tag, spec.unit, spec.kind) for spec in protocol(device.type).points(device)]
+
+
 def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | None) -> list[Problem]:
     problems = []
+    told: list[tuple[int, FilterSettings, Manifest | None]] = []
     for index, settings in draft.filters.items():
-        where = keypath.item("filters", index)
-        problems += _module_problems(settings, where, base)
-        if devices is not None:
-            problems += _idle_patterns(settings, where, devices)
+        manifest, wrong = _module(settings, keypath.item("filters", index), base)
+        problems += wrong
+        told.append((index, settings, manifest))
+    if devices is not None:
+        plans = {device.name: plan_chain(told, device=device.name, tags=tags_of(device)) for device in devices}
+        for index, settings in draft.filters.items():
+            problems += _idle_patterns(settings, keypath.item("filters", index), index, devices, plans)
     return problems
 
 
-def _module_problems(settings: FilterSettings, where: str, base: Path) -> list[Problem]:
+def _module(settings: FilterSettings, where: str, base: Path) -> tuple[Manifest | None, list[Problem]]:
     try:
-        manifest = read_manifest(resolve(settings.module, base))
+        path = resolve(settings.module, base)
+        wasm = read_wasm(path)
+        unpinned = pin_problem(settings.module, settings.sha256, wasm)
+        if unpinned:
+            return None, [Problem(keypath.key(where, "sha256"), f"module {path}: {unpinned}")]
+        manifest = parse_manifest(wasm, str(path))
     except ModuleError as error:
-        return [Problem(keypath.key(where, "module"), str(error))]
+        return None, [Problem(keypath.key(where, "module"), str(error))]
     params: Mapping[str, Any] = settings.params
     place = keypath.key(where, "params")
-    return [Problem(keypath.key(place, name), what) for name, what in check_params(manifest, params)]
+    problems = [Problem(keypath.key(place, name), what) for name, what in check_params(manifest, params)]
+    problems += [Problem(keypath.join(where, below), what) for below, what in output_mistakes(settings, manifest)]
+    return manifest, problems
 
 
-def _idle_patterns(settings: FilterSettings, where: str, devices: list[DeviceSettings]) -> list[Problem]:
+def _idle_patterns(
+    settings: FilterSettings,
+    where: str,
+    place: int,
+    devices: list[DeviceSettings],
+    plans: Mapping[str, list[Step]],
+) -> list[Problem]:
     if not devices:
         return [Problem(where, "there is no device in the file that this filter could be at work on")]
     problems = [
@@ -127,7 +149,8 @@ def _idle_patterns(settings: FilterSettings, where: str, devices: list[DeviceSet
         if not any(matches([pattern], device.name) for device in devices)
     ]
     chosen = [device for device in devices if matches(settings.devices, device.name)]
-    tags = [spec.tag for device in chosen for spec in protocol(device.type).points(device)]
+    steps = {device.name: step for device in chosen for step in plans[device.name] if step.place == place}
+    tags = {tag for device in chosen for tag in _seen(plans[device.name], place, device)}
     if chosen:
         problems += [
             Problem(
@@ -138,4 +161,23 @@ def _idle_patterns(settings: FilterSettings, where: str, devices: list[DeviceSet
             for index, pattern in enumerate(settings.tags)
             if not any(matches([pattern], tag) for tag in tags)
         ]
+    told = set()
+    for name, step in steps.items():
+        for below, what in step.mistakes:
+            # A pattern may mean a text here and there; one that means nothing else is a mistake, and told once.
+            if below not in told and not any(_is_of_use(settings, below, other) for other in steps.values()):
+                problems.append(Problem(keypath.join(where, below), f"device {found(name)}: {what}"))
+                told.add(below)
     return problems
+
+
+def _is_of_use(settings: FilterSettings, below: str, step: Step) -> bool:
+    """Whether the pattern at this key means a tag that the filter works on."""
+    patterns = [pattern for index, pattern in enumerate(settings.tags) if below == f"tags[{index}]"]
+    return any(matches(patterns, tag) for tag in step.tags)
+
+
+def _seen(plan: list[Step], place: int, device: DeviceSettings) -> list[str]:
+    """Names of the tags that there are in front of a filter: the device's, and what the filters before it make."""
+    made = [derived.tag for step in plan if step.place < place for derived in step.derived]
+    return [tag.name for tag in tags_of(device)] + made

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli_module import module
 from gateway.cli_pki import pki
 from gateway.cli_probe import probe
 from gateway.cli_spool import spool
@@ -229,12 +230,13 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
     show_default=True,
     help="Length of the story in seconds.",
 )
+@click.option("--module", "file", type=PATH, help="A .wasm file that filters the machines' tags in it.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
-def demo(*, seconds: float, as_json: bool) -> int:
+def demo(*, seconds: float, file: Path | None, as_json: bool) -> int:
     """Show it at work: outage, crash, verdict."""
     from gateway import demo as show
 
-    return show.run(seconds=seconds, as_json=as_json)
+    return show.run(seconds=seconds, as_json=as_json, module=file)
 
 
 @cli.command()
@@ -350,6 +352,7 @@ def audit(config: Path, limit: int, *, as_json: bool) -> None:
     say(audit_json(entries) if as_json else audit_text(entries))
 
 
+cli.add_command(module)
 cli.add_command(pki)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from adapters.base import Site
 from adapters.registry import protocol
+from gateway.batch import Kind
 from gateway.commands import Target
 from gateway.config.models import Config, DeviceSettings
 from gateway.crew import Crew
@@ -29,6 +30,7 @@ from gateway.source import Source
 from gateway.spool import Memory
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
+from gateway.wasm.plan import Tag
 
 __all__ = ["Fleet", "Prepared"]
 
@@ -205,13 +207,17 @@ class Fleet:
         )
 
     def _chain(self, config: Config, device: DeviceSettings, points: list[int]) -> Chain:
+        def derived(tag: str, unit: str, kind: Kind) -> int:
+            return self._points.intern(config.point_path(device, tag), device=device.name, unit=unit, kind=kind)
+
         specs = protocol(device.type).points(device)
         return build_chain(
             self._host,
             config.filters,
             device=device.name,
-            points=[(point, spec.tag) for point, spec in zip(points, specs, strict=True)],
+            points=[(point, Tag(spec.tag, spec.unit, spec.kind)) for point, spec in zip(points, specs, strict=True)],
             base=Path(),
+            intern=derived,
         )
 
     def _start_filters(self, chain: Chain, device: str) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from adapters.registry import protocol
-from gateway.check import matched_tags
+from gateway.check import chain_of
 from gateway.config.models import Config, DatabaseSettings, DeviceSettings, FilterSettings, UplinkSettings
 from gateway.config.words import hide_credentials, many
+from gateway.wasm.plan import Step
 
 __all__ = ["WIDTH", "plan_text"]
 
@@ -47,8 +48,10 @@ def plan_text(config: Config) -> str:
     lines += _together(config.devices)
     if config.filters:
         lines += _entry("Filters", [f"{len(config.filters)}, applied in this order"])
-        for number, settings in enumerate(config.filters, 1):
-            lines += _filter(number, settings, config.devices)
+        chains = {device.name: chain_of(config, device) for device in config.devices}
+        for place, settings in enumerate(config.filters):
+            steps = {name: step for name, chain in chains.items() for step in chain if step.place == place}
+            lines += _filter(place + 1, settings, steps)
     return "\n".join(map(hide_credentials, lines))
 
 
@@ -126,7 +129,7 @@ def _together(devices: Sequence[DeviceSettings]) -> list[str]:
     return lines
 
 
-def _filter(number: int, settings: FilterSettings, devices: Sequence[DeviceSettings]) -> list[str]:
+def _filter(number: int, settings: FilterSettings, steps: Mapping[str, Step]) -> list[str]:
     name = settings.name or settings.module
     params = ", ".join(f"{key} = {value}" for key, value in settings.params.items()) or "no parameters"
     fails = {"pass": "its readings pass unfiltered", "set_aside": "its readings are set aside, not sent"}
@@ -135,12 +138,15 @@ def _filter(number: int, settings: FilterSettings, devices: Sequence[DeviceSetti
         *_indented(f"{number}. {name}{module}: {params}", 2),
         *_indented(f"when it fails on a batch, {fails[settings.on_failure]}", 6),
     ]
-    for device in devices:
-        tags = matched_tags(settings, device)
-        if tags:
-            more = f" and {len(tags) - _MOST_TAGS} more" if len(tags) > _MOST_TAGS else ""
-            lines += _indented(f"{device.name}: {', '.join(tags[:_MOST_TAGS])}{more}", 6)
+    for device, step in steps.items():
+        lines += _indented(f"{device}: {_some(step.tags)}", 6)
+        if step.derived:
+            lines += _indented(f"makes {_some([one.tag for one in step.derived])}", 8)
     return lines
+
+
+def _some(tags: Sequence[str]) -> str:
+    return ", ".join(tags[:_MOST_TAGS]) + (f" and {len(tags) - _MOST_TAGS} more" if len(tags) > _MOST_TAGS else "")
 
 
 def _entry(label: str, texts: Sequence[str]) -> list[str]:

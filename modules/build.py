@@ -17,6 +17,8 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -26,7 +28,7 @@ from gateway.errors import ModuleError
 from gateway.wasm.manifest import SECTION, parse_manifest
 from gateway.wasm.sections import with_custom_section
 
-__all__ = ["FLAGS", "build_all", "compile_c", "differences", "main"]
+__all__ = ["FLAGS", "build_all", "build_module", "compile_c", "differences", "main"]
 
 MODULES: Final = Path(__file__).resolve().parent
 DIST: Final = MODULES / "dist"
@@ -65,6 +67,8 @@ def compile_c(source: Path, out: Path, scratch: Path) -> None:
     Raises:
         ModuleError: the compiler is missing or refuses the source.
     """
+    if find_spec("ziglang") is None:
+        raise ModuleError("the compiler is not installed here: pip install ziglang (requirements/build.txt pins it)")
     command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-o", str(out), os.path.relpath(source, MODULES)]
     caches = {name: str(scratch / name.lower()) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
     done = subprocess.run(  # noqa: S603 - our own compiler on our own sources, no shell
@@ -74,6 +78,32 @@ def compile_c(source: Path, out: Path, scratch: Path) -> None:
         raise ModuleError(f"{source.name} does not compile:\n{done.stderr.strip()}")
 
 
+def build_module(folder: Path, out: Path, scratch: Path) -> Path:
+    """Builds the module in a folder, NAME.c and manifest.toml, into `out`/NAME.wasm; the folder is named like it.
+
+    Raises:
+        ModuleError: a file is missing, the source does not compile, or the manifest cannot be used.
+    """
+    name = folder.name
+    source, manifest = folder / f"{name}.c", folder / "manifest.toml"
+    for needed in (source, manifest):
+        if not needed.is_file():
+            raise ModuleError(f"{folder} is no module's folder: there is no {needed.name} in it")
+    try:
+        described = tomllib.loads(manifest.read_text())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ModuleError(f"{manifest} is no TOML: {error}") from None
+    bare = scratch / f"{name}.wasm"
+    compile_c(source, bare, scratch)
+    wasm = with_custom_section(bare.read_bytes(), SECTION, msgspec.json.encode(described, order="deterministic"))
+    found = parse_manifest(wasm, str(manifest)).name
+    if found != name:
+        raise ModuleError(f'{manifest} has name = "{found}", and the folder is named {name}; name both alike')
+    path = out / f"{name}.wasm"
+    path.write_bytes(wasm)
+    return path
+
+
 def build_all(out: Path) -> list[Path]:
     """Builds every filter into `out`, with SHA256SUMS; returns the Wasm files.
 
@@ -81,8 +111,11 @@ def build_all(out: Path) -> list[Path]:
         ModuleError: a source does not compile, or a manifest cannot be used.
     """
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch:
-        built = [_build(folder, out, Path(scratch)) for folder in _folders()]
+    with (
+        tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch,
+        ThreadPoolExecutor(max_workers=os.cpu_count()) as workers,  # each waits for a compiler of its own
+    ):
+        built = list(workers.map(lambda folder: build_module(folder, out, Path(scratch)), _folders()))
     sums = "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in built)
     (out / SUMS).write_text(sums)
     return built
@@ -121,19 +154,6 @@ def _check() -> int:
 
 def _folders() -> list[Path]:
     return sorted(manifest.parent for manifest in (MODULES / "filters").glob("*/manifest.toml"))
-
-
-def _build(folder: Path, out: Path, scratch: Path) -> Path:
-    name = folder.name
-    bare = scratch / f"{name}.wasm"
-    compile_c(folder / f"{name}.c", bare, scratch)
-    described = tomllib.loads((folder / "manifest.toml").read_text())
-    wasm = with_custom_section(bare.read_bytes(), SECTION, msgspec.json.encode(described, order="deterministic"))
-    if parse_manifest(wasm, name).name != name:
-        raise ModuleError(f"modules/filters/{name}/manifest.toml names another module")
-    path = out / f"{name}.wasm"
-    path.write_bytes(wasm)
-    return path
 
 
 def _content(path: Path) -> bytes | None:

@@ -26,6 +26,7 @@ __all__ = [
     "ControlSettings",
     "DatabaseSettings",
     "DeviceSettings",
+    "Digest",
     "FilterSettings",
     "GatewaySettings",
     "Host",
@@ -74,6 +75,11 @@ LocalPath = Annotated[str, Meta(min_length=1, extra={"path": "file"})]
 """A file on this machine. The reader makes it absolute; a relative one is below the configuration's folder."""
 ModuleRef = Annotated[str, Meta(min_length=1, extra={"path": "module"})]
 """Like `LocalPath` where it has a slash or ends in .wasm, else the name of a built-in module."""
+Digest = Annotated[
+    str,
+    Meta(pattern=r"^[0-9a-f]{64}(?!\n)$", extra={"rule": "64 digits from 0 to 9 and from a to f"}),
+]
+"""A SHA-256, as `sha256sum` prints it."""
 _HIDDEN: Final = "(hidden)"
 Action = Literal["collect", "write", "configure"]
 """What a policy decides on: reading a device, writing to one of its tags, changing this configuration."""
@@ -253,8 +259,15 @@ class FilterSettings(Section, frozen=True):
     """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
 
     module: Annotated[
-        ModuleRef, Meta(description="A built-in module's name (scale, deadband) or the path of a .wasm file.")
+        ModuleRef, Meta(description="A built-in module's name (scale, deadband, ...) or the path of a .wasm file.")
     ]
+    sha256: Annotated[
+        Digest | None,
+        Meta(
+            description="SHA-256 of the .wasm file: no other file is run. Built-in modules need none; "
+            "`tidegate module inspect FILE` prints it."
+        ),
+    ] = None
     name: Annotated[str | None, Meta(description="Name in logs and metrics. Default: the module's.")] = None
     devices: Annotated[list[str], Meta(min_length=1, description="Device names; * and ? are wildcards.")] = field(
         default_factory=lambda: ["*"]
@@ -265,6 +278,13 @@ class FilterSettings(Section, frozen=True):
     params: Annotated[dict[str, Any], Meta(description="The module's parameters, by name.")] = field(
         default_factory=dict
     )
+    outputs: Annotated[
+        dict[str, Name] | None,
+        Meta(
+            description="Which of the module's outputs are made, and how the points are named behind the tag: "
+            'mean = "average" gives TAG.average. Default: all but the optional ones, under their own names.'
+        ),
+    ] = None
     on_failure: Annotated[
         Literal["pass", "set_aside"],
         Meta(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import math
 import shutil
@@ -10,29 +11,34 @@ import signal
 import sys
 import tempfile
 from pathlib import Path
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from gateway.demo.screen import Screen
 from gateway.demo.story import Report, Story
 from gateway.demo.verdict import judge
+from gateway.wasm.library import resolve
+from gateway.wasm.manifest import parse_manifest, read_wasm
+from gateway.workshop.shown import some_params
 
 __all__ = ["show", "summary"]
 
 INTERRUPTED: Final = 130
 
 
-def show(*, seconds: float, as_json: bool) -> int:
+def show(*, seconds: float, as_json: bool, module: Path | None = None) -> int:
     """Tells the story and its verdict; see `gateway.demo.run`.
 
     Raises:
         TidegateError: a part could not be started.
     """
+    filters = [] if module is None else [_filter(module)]
     stream = sys.stderr if as_json else sys.stdout
     screen = Screen(stream, width=shutil.get_terminal_size().columns, live=_is_terminal(stream))
     # A short name: the control socket's path in it has to fit into 107 bytes.
     with tempfile.TemporaryDirectory(prefix="tidegate-") as folder:
         try:
-            report = asyncio.run(_tell(Story(folder=Path(folder), seconds=seconds, screen=screen)))
+            story = Story(folder=Path(folder), seconds=seconds, screen=screen, filters=filters)
+            report = asyncio.run(_tell(story))
         except (KeyboardInterrupt, asyncio.CancelledError):
             screen.say("interrupted; everything that was started has been ended")
             return INTERRUPTED
@@ -60,6 +66,7 @@ def summary(report: Report) -> dict[str, object]:
         "replayed": facts.replayed,
         "latency_ms": {"p50": _rounded(p50_ms), "p99": _rounded(p99_ms)},
         "backlog_max": facts.backlog_max,
+        "filters": report.filters,
         "outages": facts.outages,
         "outage_s": round(report.outage_s, 1),
         "kills": facts.kills,
@@ -96,10 +103,23 @@ def _words(report: Report) -> list[str]:
         f"  never read              {report.missed_while_dead:>9,} counts of the plant, while the gateway was dead",
         "",
     ]
+    lines[-1:-1] = [
+        f"  filter {name:<17}{left_out:>9,} readings left out, {added:,} added, since the crash"
+        for name, (left_out, added) in report.filters.items()
+    ]
     if verdict.ok:
         return [*lines, f"Nothing was lost: {facts.outages} outage, {facts.kills} kill, {facts.replayed:,} replayed."]
     log = [f"  gateway: {line}" for line in report.log]
     return [*lines, "This run does not show what it should:", *(f"  - {text}" for text in verdict.against), *log]
+
+
+def _filter(module: Path) -> dict[str, Any]:
+    """A filter for the machines' tags; the counters that show a loss pass through none."""
+    path = resolve(str(module), Path())
+    wasm = read_wasm(path)
+    params = some_params(parse_manifest(wasm, str(path)))
+    pin = hashlib.sha256(wasm).hexdigest()
+    return {"module": str(path.absolute()), "sha256": pin, "devices": ["press", "tank"], "params": params}
 
 
 def _is_terminal(stream: TextIO) -> bool:

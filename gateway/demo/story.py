@@ -14,9 +14,10 @@ import asyncio
 import contextlib
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from adapters.plant.config import gateway_config
 from gateway.demo.books import read_books
@@ -72,6 +73,7 @@ class Report:
         seconds: how long all of it took.
         broker: kind of broker.
         log: the last lines of the gateway's log.
+        filters: readings that each filter left out, and added, in the gateway's last life.
     """
 
     facts: Facts
@@ -84,6 +86,7 @@ class Report:
     seconds: float
     broker: str
     log: tuple[str, ...]
+    filters: dict[str, tuple[int, int]]
 
 
 class Story:
@@ -94,6 +97,7 @@ class Story:
         seconds: how long the story takes, from the first reading to the stop.
         screen: where it is shown.
         broker: kind of broker; `auto` takes mosquitto where it is installed.
+        filters: more of them for the gateway's configuration.
     """
 
     def __init__(
@@ -103,7 +107,10 @@ class Story:
         seconds: float,
         screen: Screen,
         broker: Literal["auto", "mosquitto", "amqtt"] = "auto",
+        filters: Sequence[Mapping[str, Any]] = (),
     ) -> None:
+        self._filters = filters
+        self._filtered: dict[str, tuple[int, int]] = {}
         self._folder = folder
         self._broker = broker
         self._times = timeline(seconds)
@@ -148,6 +155,7 @@ class Story:
             await self._live(watch)
             await self._outage_with_a_kill(watch, cutter, gateway)
             await self._mended(watch, cutter)
+            self._filtered = _by_filter(await gateway.status() or {})
             watch.phase = "a clean stop: SIGTERM to the gateway"
             say("The gateway is asked to stop (SIGTERM).")
             clean = await gateway.stop() == 0
@@ -155,7 +163,7 @@ class Story:
             return await self._compare(watch, gateway, broker, clean=clean, began_s=began_s)
 
     def _config(self, broker: Broker, cutter: Cutter, plant: PlantProcess) -> dict[str, object]:
-        return gateway_config(
+        config = gateway_config(
             gateway_id=GATEWAY_ID,
             database=str(self._database),
             opcua_url=plant.opcua_url,
@@ -164,6 +172,8 @@ class Story:
             mqtt="5" if broker.kind == "mosquitto" else "3.1.1",
             tags=LOAD_TAGS,
         )
+        config["filters"] += self._filters
+        return config
 
     @property
     def _database(self) -> Path:
@@ -267,9 +277,18 @@ class Story:
             drain_s=self._drain_s,
             seconds=time.monotonic() - began_s,
             broker=broker.kind,
+            filters=self._filtered,
             log=tuple(gateway.log.read_text(errors="replace").splitlines()[-10:]),
         )
 
 
 def _now_ms() -> float:
     return time.time_ns() / 1e6
+
+
+def _by_filter(status: Mapping[str, Any]) -> dict[str, tuple[int, int]]:
+    """What each filter left out and added, from the gateway's status."""
+    counters = status.get("counters", {})
+    left_out = counters.get("tidegate_readings_filtered_total", {})
+    added = counters.get("tidegate_readings_derived_total", {})
+    return {name: (int(count), int(added.get(name, 0))) for name, count in left_out.items()}

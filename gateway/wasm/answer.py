@@ -20,19 +20,23 @@ class Change(NamedTuple):
     """How many readings a module left out, and how many it added."""
 
     filtered: int
+    """Below zero where it lets go what it held back of earlier batches."""
     derived: int
 
 
-def weigh(before: Batch, after: Batch, known: frozenset[int]) -> Change:
+def weigh(before: Batch, after: Batch, known: frozenset[int], *, held: int = 0, outputs: int = 1) -> Change:
     """Counts what a module did, and refuses what no module may do.
 
     Args:
         before: what it was given.
         after: what it answered; its layout is checked already.
         known: numbers of the points that readings of this device may have.
+        held: readings of earlier batches that this instance left out so far; it may let them go now.
+        outputs: derived readings that one reading may give.
 
     Raises:
-        GuestFailure: it made up a point, gave a bad reading a value, or added readings that are not marked as derived.
+        GuestFailure: it made up a point, gave a bad reading a value, added readings that are not marked as derived, or
+            added too many.
     """
     if _point_column(after) != _point_column(before):
         strangers = set(after.points()) - known
@@ -43,8 +47,13 @@ def weigh(before: Batch, after: Batch, known: frozenset[int]) -> Change:
         _check_bad_readings(after)
     derived = max(0, _count_derived(after) - _count_derived(before))
     filtered = len(before) - (len(after) - derived)
-    if filtered < 0:
-        raise GuestFailure("bad_output", f"it added {-filtered} readings without marking them as derived")
+    if filtered < -held:
+        what = f"it added {-filtered - held} readings without marking them as derived"
+        raise GuestFailure("bad_output", what)
+    most = len(before) * max(1, outputs)
+    if derived > most:
+        what = f"it added {derived} readings to {len(before)}, and may add {most}: one for each reading and output"
+        raise GuestFailure("bad_output", what)
     return Change(filtered, derived)
 
 

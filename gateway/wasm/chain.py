@@ -10,19 +10,25 @@ Invariants
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path, PurePath
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple, TypeAlias
 
-from gateway.batch import EMPTY, Batch
+from gateway.batch import EMPTY, Batch, Kind
 from gateway.config.globs import matches
 from gateway.config.models import FilterSettings
+from gateway.errors import ModuleError
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
+from gateway.wasm.library import resolve
+from gateway.wasm.manifest import Manifest, read_manifest
+from gateway.wasm.plan import Tag, plan_chain
 from gateway.wasm.split import join, split
 from gateway.wasm.stage import BoundFilter, FilterHealth, Stage
 
-__all__ = ["Applied", "Chain", "bind", "build_chain"]
+__all__ = ["Applied", "Chain", "Intern", "bind", "build_chain"]
+
+Intern: TypeAlias = Callable[[str, str, Kind], int]
 
 
 class Applied(NamedTuple):
@@ -85,30 +91,59 @@ class Chain:
 
 
 def bind(
-    settings: Sequence[FilterSettings], *, device: str, points: Sequence[tuple[int, str]], base: Path
+    settings: Sequence[FilterSettings],
+    *,
+    device: str,
+    points: Sequence[tuple[int, Tag]],
+    base: Path,
+    intern: Intern | None = None,
 ) -> list[BoundFilter]:
     """The filters that apply to a device, each with its points; one without any is left out.
 
     Args:
         settings: all filters of the configuration, in its order.
         device: name of the device.
-        points: its points, as (number, tag name).
+        points: its points, as (number, tag).
         base: the config file's folder.
+        intern: gives the number of a derived point, by tag, unit and kind. None: no derived points are made.
     """
+    told = [(place, one, _manifest(one, base)) for place, one in enumerate(settings) if matches(one.devices, device)]
+    numbers = {tag.name: number for number, tag in points}
     bound: list[BoundFilter] = []
-    for setting in settings:
-        if not matches(setting.devices, device):
+    for step in plan_chain(told, device=device, tags=[tag for _, tag in points]):
+        outputs: tuple[tuple[int, ...], ...] = ()
+        if intern is not None and step.manifest is not None:
+            made = {(one.output, one.of): intern(one.tag, one.unit, one.kind) for one in step.derived}
+            numbers |= {one.tag: made[one.output, one.of] for one in step.derived}
+            outputs = tuple(
+                tuple(made.get((place, tag), 0) for tag in step.tags) for place in range(len(step.manifest.outputs))
+            )
+        mine = tuple(numbers[tag] for tag in step.tags if tag in numbers)
+        if not mine:
             continue
-        mine = tuple(number for number, tag in points if matches(setting.tags, tag))
-        if mine:
-            name = setting.name or PurePath(setting.module).stem
-            bound.append(BoundFilter(name, setting.module, mine, setting.params, setting.on_failure, base))
+        one = step.settings
+        bound.append(BoundFilter(step.name, one.module, mine, one.params, one.on_failure, base, one.sha256, outputs))
     return bound
 
 
 def build_chain(
-    host: Host, settings: Sequence[FilterSettings], *, device: str, points: Sequence[tuple[int, str]], base: Path
+    host: Host,
+    settings: Sequence[FilterSettings],
+    *,
+    device: str,
+    points: Sequence[tuple[int, Tag]],
+    base: Path,
+    intern: Intern | None = None,
 ) -> Chain:
     """The chain of a device; `bind` says what the arguments are."""
-    filters = bind(settings, device=device, points=points, base=base)
-    return Chain(host, filters, device=device, known=frozenset(number for number, _ in points))
+    filters = bind(settings, device=device, points=points, base=base, intern=intern)
+    derived = {number for one in filters for column in one.outputs for number in column if number}
+    return Chain(host, filters, device=device, known=frozenset(number for number, _ in points) | derived)
+
+
+def _manifest(settings: FilterSettings, base: Path) -> Manifest | None:
+    """The module's manifest; None where it cannot be read, and then the filter fails and says why."""
+    try:
+        return read_manifest(resolve(settings.module, base))
+    except ModuleError:
+        return None

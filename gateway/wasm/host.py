@@ -1,7 +1,8 @@
 """The Wasm host: one engine, its limits, its compiled modules and its watchdog, for all filters of a gateway.
 
-A guest gets nothing but its own memory: there are no files, no network and no clock to abuse. The few functions of WASI
-that a module needs to be a command elsewhere (`TOLERATED`) are traps in here; one that wants anything else is refused.
+A guest gets its own memory, a line in the log and the batch's time (`hostcalls`), and nothing else: there are no files,
+no network and no clock to abuse. The few functions of WASI that a module needs to be a command elsewhere (`TOLERATED`)
+are traps in here; one that wants anything else is refused.
 What a guest can still do is take memory, stack and time, and all three are limited here. The address space of an
 instance is reserved at its limit and never moves, so that many instances fit on a box with little of it.
 """
@@ -20,6 +21,8 @@ from gateway.errors import ModuleError
 from gateway.metrics import Metrics
 from gateway.wasm.cache import ModuleCache, machine_id
 from gateway.wasm.failure import GuestFailure, one_line
+from gateway.wasm.hostcalls import CALLS, MODULE, HostCalls
+from gateway.wasm.library import pin_problem, resolve
 from gateway.wasm.manifest import ABI, Manifest, parse_manifest, read_wasm
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
 
@@ -32,10 +35,14 @@ _TABLE_ELEMENTS: Final = 10_000
 _EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
 """The functions that ABI 1 asks for, with their number of i32 parameters; each gives an i32 back."""
 
+_OPTIONAL_EXPORTS: Final = {"tg_save": 0, "tg_load": 2}
+"""The functions of a module that saves its state."""
+
 TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_read", "fd_write", "proc_exit"))
 """Imports that no module is refused for: those of `modules/sdk/tidegate_command.h`. Calling one in here is a trap."""
+_GIVEN: Final = TOLERATED | {f"{MODULE}.{name}" for name in CALLS}
 
-_RULES: Final = 3
+_RULES: Final = 4
 """To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
 
 
@@ -67,6 +74,7 @@ class Host:
 
     def __init__(self, *, cache_dir: Path | None, memory_bytes: int, batch_ms: int, metrics: Metrics) -> None:
         self.metrics = metrics
+        self.calls = HostCalls()
         self.memory_bytes = memory_bytes
         self.batch_ms = batch_ms
         settings = _settings(memory_bytes)
@@ -94,14 +102,32 @@ class Host:
         """Whether the watchdog sleeps: no call was made lately."""
         return self._watchdog.asleep
 
-    def load(self, path: Path) -> LoadedModule:
+    def load(self, module: str, base: Path, sha256: str | None = None) -> LoadedModule:
         """Reads, checks and compiles a module; one that was loaded before is not compiled again.
 
+        Args:
+            module: a built-in module's name, or a path.
+            base: the folder that a relative path starts from.
+            sha256: the digest that its file must have; a built-in module has one anyway.
+
         Raises:
-            ModuleError: the file cannot be used as a module of this gateway. A `GuestFailure` of cause `memory`: it
-                asks for more memory than an instance may have.
+            ModuleError: the file cannot be used as a module of this gateway, or is not the one that was pinned. A
+                `GuestFailure` of cause `memory`: it asks for more memory than an instance may have.
         """
+        path = resolve(module, base)
         wasm = read_wasm(path)
+        unpinned = pin_problem(module, sha256, wasm)
+        if unpinned:
+            raise ModuleError(f"module {path}: {unpinned}")
+        return self.load_bytes(wasm, path)
+
+    def load_bytes(self, wasm: bytes, path: Path) -> LoadedModule:
+        """Like `load`, of bytes that somebody vouches for.
+
+        Args:
+            wasm: the module.
+            path: where it was read from, for texts.
+        """
         digest = hashlib.sha256(wasm).hexdigest()
         known = self._loaded.get(digest)
         if known is not None:
@@ -134,6 +160,10 @@ class Host:
         self._watchdog.arm()
         store.set_epoch_deadline(DEADLINE_TICKS)
 
+    def forget(self) -> None:
+        """Lets the loaded modules go; the next one comes from the cache of compiled modules again."""
+        self._loaded.clear()
+
     def close(self) -> None:
         """Ends the watchdog and lets the compiled modules go. Chains can no longer be used."""
         self._watchdog.close()
@@ -146,6 +176,7 @@ class Host:
     def _link(self, module: Module) -> InstancePre:
         try:
             with Linker(self._engine) as linker:
+                self.calls.define(linker)
                 linker.define_unknown_imports_as_traps(module)
                 linked: InstancePre = linker.instantiate_pre(module)
                 return linked
@@ -154,11 +185,11 @@ class Host:
 
     def _check(self, module: Module) -> None:
         imports = [(f"{wanted.module}.{wanted.name}", wanted.type) for wanted in module.imports]
-        strange = [name for name, kind in imports if name not in TOLERATED or not isinstance(kind, FuncType)]
+        strange = [name for name, kind in imports if name not in _GIVEN or not isinstance(kind, FuncType)]
         if strange:
             raise ModuleError(
-                f"it imports {', '.join(strange[:5])}, but a module is given nothing by ABI 1. "
-                "Build it freestanding, without WASI (see modules/README.md)"
+                f"it imports {', '.join(strange[:5])}, but a module is given tidegate.log and tidegate.batch_ns, "
+                "and nothing else. Build it freestanding, without WASI (see modules/README.md)"
             )
         names = [name for name, _ in imports]
         if len(set(names)) < len(names):
@@ -179,6 +210,12 @@ class Host:
                 raise ModuleError(f"it exports no function '{name}'")
             if not _takes_i32s(function, parameters, results=1):
                 raise ModuleError(f"its '{name}' must take {parameters} and give back one i32")
+        for name, parameters in _OPTIONAL_EXPORTS.items():
+            function = exports.get(name)
+            if function is not None and not (
+                isinstance(function, FuncType) and _takes_i32s(function, parameters, results=1)
+            ):
+                raise ModuleError(f"its '{name}' must be a function that takes {parameters} and gives back one i32")
         start = exports.get("_initialize")
         if start is not None and not (isinstance(start, FuncType) and _takes_i32s(start, 0, results=0)):
             raise ModuleError("its '_initialize' must be a function that takes nothing and gives nothing back")

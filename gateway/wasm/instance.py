@@ -28,7 +28,9 @@ __all__ = ["Instance", "pack_table"]
 
 _ANSWER: Final = struct.Struct("<IIII")
 _ALIGNMENT: Final = 8
+_SPAN: Final = struct.Struct("<II")
 _UNCHANGED: Final = 0
+_ARGUMENTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3, "tg_save": 0, "tg_load": 2}
 _ERRORS: Final[dict[int, tuple[Cause, str]]] = {
     -1: ("refused", "it failed on its own account"),
     -2: ("memory", "it ran out of memory"),
@@ -36,11 +38,21 @@ _ERRORS: Final[dict[int, tuple[Cause, str]]] = {
 }
 
 
-def pack_table(points: Sequence[int], values: Sequence[float]) -> bytes:
-    """The table that `tg_configure` reads: per point its number, four zero bytes, and the parameters as f64."""
-    row = struct.pack(f"<II{len(values)}d", 0, 0, *values)
+def pack_table(points: Sequence[int], values: Sequence[float], outputs: Sequence[Sequence[int]] = ()) -> bytes:
+    """The table that `tg_configure` reads: a row for each point, of cells of eight bytes.
+
+    Args:
+        points: numbers of the points; in the first four bytes of the first cell, the other four are zero.
+        values: parameters of all of them as f64, a cell each.
+        outputs: for each of the module's outputs the point that it makes of each point, 0 for none; a cell each, of
+            which the last four bytes are zero.
+    """
+    row = struct.pack(f"<II{len(values)}d{8 * len(outputs)}x", 0, 0, *values)
     table = bytearray(row * len(points))
-    memoryview(table).cast("I")[:: len(row) // 4] = memoryview(array("I", points))
+    words = memoryview(table).cast("I")
+    words[:: len(row) // 4] = memoryview(array("I", points))
+    for place, column in enumerate(outputs):
+        words[2 + 2 * (len(values) + place) :: len(row) // 4] = memoryview(array("I", column))
     return bytes(table)
 
 
@@ -52,20 +64,33 @@ class Instance:
         loaded: the module.
         points: numbers of the points it works on. Others pass untouched.
         values: its parameters in the manifest's order, the same for all points.
+        outputs: for each of its outputs the point that it makes of each point, 0 for none.
+        who: what to call it in the log.
 
     Raises:
         GuestFailure: it does not start, is of another ABI, or refuses its parameters.
     """
 
-    def __init__(self, host: Host, loaded: LoadedModule, points: Sequence[int], values: Sequence[float]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        loaded: LoadedModule,
+        points: Sequence[int],
+        values: Sequence[float],
+        *,
+        outputs: Sequence[Sequence[int]] = (),
+        who: str = "",
+    ) -> None:
         self._host = host
+        self._who = who or loaded.label
+        self._batch_ns = 0
         self._loaded = loaded
         self._room_bytes = 0
         self._room_at = 0
         self._store = host.store()
         try:
             self._start()
-            self._configure(points, values)
+            self._configure(points, values, outputs or [[0] * len(points)] * len(loaded.manifest.outputs))
         except BaseException:
             self._store.close()
             raise
@@ -79,8 +104,12 @@ class Instance:
         """Bytes of memory it has at the moment."""
         return len(self._memory)
 
-    def process(self, batch: Batch) -> Batch:
+    def process(self, batch: Batch, now_ns: int = 0) -> Batch:
         """What the module makes of a batch; the batch itself where nothing changed.
+
+        Args:
+            batch: readings of the device.
+            now_ns: when it came, UTC ns: what `tidegate.batch_ns` answers.
 
         The answer keeps the layout, no more: whether it makes sense for this device is `answer.weigh`'s to say.
 
@@ -88,14 +117,8 @@ class Instance:
             GuestFailure: see `failure.Cause`.
         """
         records, heap = batch.records, batch.heap
-        self._reserve(len(records) + len(heap))
-        at = self._room_at
-        try:
-            self._memory.write(at, records)
-            if heap:
-                self._memory.write(at + len(records), heap)
-        except OutOfBounds as error:
-            self._bad(f"the input block it gave is not in its memory: {error}")
+        self._batch_ns = now_ns
+        at = self._put(records, heap)
         answer = self._call(self._process, at, len(batch), len(heap))
         if answer == _UNCHANGED:
             return batch
@@ -103,41 +126,82 @@ class Instance:
             self._error(answer, "tg_process")
         return self._read(answer)
 
+    def save(self) -> bytes:
+        """The module's state as bytes of its own making; empty where it has none to save.
+
+        Raises:
+            GuestFailure: see `failure.Cause`.
+        """
+        if self._save is None:
+            return b""
+        answer = self._call(self._save)
+        if answer < 0:
+            self._error(answer, "tg_save")
+        if answer == 0:
+            return b""
+        try:
+            at, size = _SPAN.unpack(self._memory.read(answer, _SPAN.size))
+            return self._memory.read(at, size)
+        except OutOfBounds as error:
+            self._bad(f"the state that it saved is not in its memory: {error}")
+
+    def load(self, state: bytes) -> None:
+        """Gives the module a state that an earlier instance saved; to be called before the first batch.
+
+        Raises:
+            GuestFailure: it does not take it.
+        """
+        if self._load is None or not state:
+            return
+        answer = self._call(self._load, self._put(state), len(state))
+        if answer < 0:
+            self._error(answer, "tg_load")
+
     def _start(self) -> None:
         store = self._store
+        self._host.calls.begin(self._who, 0)
         self._host.arm(store)
         try:
             instance = self._loaded.linked.instantiate(store)
             exports = instance.exports(store)
-            initialize = exports._extern_map.get("_initialize")  # noqa: SLF001
+            named = exports._extern_map  # noqa: SLF001
+            initialize = named.get("_initialize")
             if isinstance(initialize, Func):
                 initialize(store)
         except (Trap, WasmtimeError) as error:
             self._failed(failure_of(error), "its start")
         memory = exports["memory"]
-        functions = {name: exports[name] for name in ("tg_abi", "tg_reserve", "tg_configure", "tg_process")}
+        functions = {name: named[name] for name in _ARGUMENTS if name in named}
         assert isinstance(memory, Memory)  # the host checked the module's exports
         self._memory = GuestMemory(store, memory)
         calls = {}
         for name, function in functions.items():
             assert isinstance(function, Func)
-            calls[name] = GuestCall(store, function, {"tg_abi": 0, "tg_reserve": 1}.get(name, 3))
+            calls[name] = GuestCall(store, function, _ARGUMENTS[name])
         self._reserve_call, self._configure_call = calls["tg_reserve"], calls["tg_configure"]
         self._process = calls["tg_process"]
+        self._save, self._load = calls.get("tg_save"), calls.get("tg_load")
         abi = self._call(calls["tg_abi"])
         if abi != ABI:
             raise GuestFailure("load", f"module {self._loaded.label} speaks ABI {abi}, this gateway speaks ABI {ABI}")
 
-    def _configure(self, points: Sequence[int], values: Sequence[float]) -> None:
-        table = pack_table(points, values)
-        self._reserve(len(table))
-        try:
-            self._memory.write(self._room_at, table)
-        except OutOfBounds as error:
-            self._bad(f"the input block it gave is not in its memory: {error}")
-        answer = self._call(self._configure_call, self._room_at, len(points), len(values))
+    def _configure(self, points: Sequence[int], values: Sequence[float], outputs: Sequence[Sequence[int]]) -> None:
+        at = self._put(pack_table(points, values, outputs))
+        answer = self._call(self._configure_call, at, len(points), len(values) + len(outputs))
         if answer < 0:
             self._error(answer, "tg_configure")
+
+    def _put(self, content: bytes, more: bytes = b"") -> int:
+        """Writes both into the input block, one behind the other; gives its address."""
+        self._reserve(len(content) + len(more))
+        at = self._room_at
+        try:
+            self._memory.write(at, content)
+            if more:
+                self._memory.write(at + len(content), more)
+        except OutOfBounds as error:
+            self._bad(f"the input block it gave is not in its memory: {error}")
+        return at
 
     def _reserve(self, size: int) -> None:
         if size <= self._room_bytes:
@@ -166,11 +230,15 @@ class Instance:
             self._bad(f"its answer is no batch: {error}")
 
     def _call(self, function: GuestCall, *arguments: int) -> int:
+        self._host.calls.begin(self._who, self._batch_ns)
         self._host.arm(self._store)
         try:
-            return function(*arguments)
+            answer = function(*arguments)
         except GuestFailure as failure:
             self._failed(failure, "its work")
+        if self._host.calls.offence:
+            self._failed(GuestFailure("trap", self._host.calls.offence), "its work")
+        return answer
 
     # What went wrong, for people.
 

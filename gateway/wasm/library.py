@@ -1,14 +1,21 @@
-"""Where a module's file is: a built-in name or a path. Pure Python, reads no file's content."""
+"""Where a module's file is, a built-in name or a path, and which bytes it must have. Pure Python.
+
+Invariant: no module is run that nobody vouched for. The built-in ones are pinned by SHA256SUMS, which is built with
+them; one of your own is pinned by `sha256` in the configuration, and so is a built-in one that has it there.
+"""
 
 from __future__ import annotations
 
+import difflib
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Final
 
 import modules
 from gateway.errors import ModuleError
 
-__all__ = ["built_in", "resolve"]
+__all__ = ["built_in", "is_built_in", "pin_problem", "resolve"]
 
 _DIST: Final = Path(modules.__file__).parent / "dist"
 
@@ -16,6 +23,41 @@ _DIST: Final = Path(modules.__file__).parent / "dist"
 def built_in() -> list[str]:
     """Names of the modules that ship with the product."""
     return sorted(path.stem for path in _DIST.glob("*.wasm"))
+
+
+def is_built_in(module: str) -> bool:
+    """Whether this is a built-in module's name, and not a path."""
+    return not (module.endswith(".wasm") or "/" in module)
+
+
+def pin_problem(module: str, sha256: str | None, wasm: bytes) -> str:
+    """Why these bytes are not to be run as this module; empty where they may be.
+
+    Args:
+        module: a built-in module's name, or a path.
+        sha256: the configuration's pin.
+        wasm: what stands in the file.
+    """
+    found = hashlib.sha256(wasm).hexdigest()
+    wanted = sha256 or (_sums().get(f"{module}.wasm") if is_built_in(module) else None)
+    if wanted == found:
+        return ""
+    if wanted is not None:
+        by = "sha256 in the configuration" if sha256 else "the product's own list"
+        return f"the file's sha256 is {found}, and {by} is {wanted}: it was changed, and is not run"
+    if is_built_in(module):
+        return f"the file's sha256 is {found}, and the product's own list has none for it: it is not run"
+    return f'no sha256 pins it. Its file has sha256 = "{found}": write that beside it if it is the module you trust'
+
+
+@cache
+def _sums() -> dict[str, str]:
+    """The digests of the modules that ship, by file name."""
+    try:
+        lines = (_DIST / "SHA256SUMS").read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 
 
 def resolve(module: str, base: Path) -> Path:
@@ -28,7 +70,7 @@ def resolve(module: str, base: Path) -> Path:
     Raises:
         ModuleError: there is no such module.
     """
-    if module.endswith(".wasm") or "/" in module:
+    if not is_built_in(module):
         path = base / module
         if path.is_file():
             return path
@@ -37,6 +79,11 @@ def resolve(module: str, base: Path) -> Path:
     if path.is_file():
         return path
     raise ModuleError(
-        f"module {module!r} is not built in; there are {', '.join(built_in())}. "
+        f"module {module!r} is not built in{_hint(module)}. There are {', '.join(built_in())}. "
         "A module of your own is given by its path, ending in .wasm"
     )
+
+
+def _hint(module: str) -> str:
+    near = difflib.get_close_matches(module, built_in(), 1)
+    return f"; did you mean {near[0]}" if near else ""

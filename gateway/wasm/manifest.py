@@ -13,18 +13,21 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 from msgspec import Meta, Struct
 
+from gateway.batch import Kind
 from gateway.errors import ModuleError
 from gateway.wasm.sections import MAX_WASM_BYTES, custom_section
 
 __all__ = [
     "ABI",
+    "KINDS",
     "SECTION",
     "Manifest",
+    "Output",
     "Param",
     "check_params",
     "parse_manifest",
@@ -41,17 +44,27 @@ _MAX_MANIFEST_BYTES: Final = 65_536
 
 _Identifier = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9_]{0,63}\Z")]
 _Line = Annotated[str, Meta(max_length=400)]
+_Unit = Annotated[str, Meta(max_length=32)]
+_KindName = Literal["bool", "i64", "u64", "f64", "str", "bytes"]
+KINDS: Final[Mapping[str, Kind]] = {kind.name.lower(): kind for kind in Kind}
+"""The kinds of value by the names that a manifest has for them."""
 
 
 class Param(Struct, frozen=True, kw_only=True):
     """One parameter of a module. Whatever its type, the module is given it as one f64."""
 
     name: _Identifier
-    type: Literal["number", "integer", "boolean"] = "number"
-    unit: Annotated[str, Meta(max_length=32)] = ""
+    type: Literal["number", "integer", "boolean", "choice"] = "number"
+    unit: _Unit = ""
     min: float | None = None
     max: float | None = None
-    default: float | bool | None = None
+    choices: Annotated[tuple[Annotated[str, Meta(min_length=1, max_length=32)], ...], Meta(max_length=64)] = ()
+    """What a choice may be; the module is given its place in this list."""
+    groups: Annotated[tuple[str, ...], Meta(max_length=64)] = ()
+    """To which group each of the choices belongs; for `same_group_as`."""
+    same_group_as: _Identifier | None = None
+    """Another choice, whose group must be the same: pascal and bar go together, pascal and metre do not."""
+    default: float | bool | str | None = None
     """None: the configuration must give it."""
     needs: _Identifier | None = None
     """Another parameter that must be given too, where this one is."""
@@ -59,10 +72,14 @@ class Param(Struct, frozen=True, kw_only=True):
 
 
 class Output(Struct, frozen=True, kw_only=True):
-    """A tag that the module computes besides those it is given. Described since ABI 1, used from a later one on."""
+    """What the module computes of a tag besides the tag itself: a derived point, named `tag.output`."""
 
     name: _Identifier
-    unit: Annotated[str, Meta(max_length=32)] = ""
+    unit: _Unit = ""
+    """`{unit}` stands for the tag's own."""
+    kind: _KindName = "f64"
+    optional: bool = False
+    """Only made where the configuration names it."""
     help: _Line = ""
 
 
@@ -75,6 +92,13 @@ class Manifest(Struct, frozen=True, kw_only=True):
     licence: Annotated[str, Meta(max_length=64)] = ""
     summary: _Line = ""
     stateful: bool = False
+    """Whether an answer depends on earlier batches."""
+    state: Annotated[int, Meta(ge=0, le=1_000_000)] = 0
+    """Version of the bytes that it saves its state as; 0 where it saves none."""
+    accepts: Annotated[tuple[_KindName, ...], Meta(min_length=1, max_length=6)] = get_args(_KindName)
+    """Kinds of value that it works on; others pass untouched."""
+    gives: _KindName | Literal["same"] = "same"
+    """What those become."""
     params: Annotated[tuple[Param, ...], Meta(max_length=64)] = ()
     outputs: Annotated[tuple[Output, ...], Meta(max_length=64)] = ()
 
@@ -155,6 +179,8 @@ def check_params(manifest: Manifest, params: Mapping[str, Any]) -> list[tuple[st
                 wrong.append((name, reason))
             elif needed and not params.get(needed) and value != known[name].default:
                 wrong.append((name, f"needs {needed} beside it"))
+            elif reason := _other_group(known, name, params):
+                wrong.append((name, reason))
         else:
             wrong.append((name, _unknown(manifest, name)))
     wrong += [
@@ -174,10 +200,39 @@ def resolve_params(manifest: Manifest, params: Mapping[str, Any]) -> tuple[float
     wrong = check_params(manifest, params)
     if wrong:
         raise ModuleError(f"module {manifest.name}: " + "; ".join(f"{name} {reason}" for name, reason in wrong))
-    return tuple(float(params.get(param.name, param.default)) for param in manifest.params)
+    return tuple(_cell(param, params.get(param.name, param.default)) for param in manifest.params)
+
+
+def _cell(param: Param, value: float | str) -> float:
+    return float(param.choices.index(str(value)) if param.type == "choice" else value)
+
+
+def _other_group(known: Mapping[str, Param], name: str, params: Mapping[str, Any]) -> str:
+    """Why this choice does not go with the one that it must be of one group with; empty where it does."""
+    other = known.get(known[name].same_group_as or "")
+    if other is None:
+        return ""
+    value = params.get(other.name, other.default)
+    mine = _group(known[name], params[name])
+    if value not in other.choices or _group(other, value) == mine:
+        return ""
+    fitting = [choice for choice in other.choices if _group(other, choice) == mine]
+    return f"is {params[name]!r}, which does not go with {other.name} = {value!r}; {other.name} may be " + (
+        ", ".join(fitting) or "nothing"
+    )
+
+
+def _group(param: Param, choice: object) -> str:
+    return param.groups[param.choices.index(choice)] if choice in param.choices else ""
 
 
 def _misfit(param: Param, value: object) -> str:
+    if param.type == "choice":
+        if value in param.choices:
+            return ""
+        near = difflib.get_close_matches(str(value), param.choices, 1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        return f"is {value!r}, expected one of {', '.join(param.choices)}{hint}"
     if param.type == "boolean":
         return "" if isinstance(value, bool) else f"is {value!r}, expected true or false"
     if isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -209,7 +264,17 @@ def _unknown(manifest: Manifest, name: str) -> str:
 def _contradictions(manifest: Manifest) -> list[str]:
     names = [param.name for param in manifest.params]
     found = [f"parameter {name} appears twice" for name in _repeated(names)]
+    found += [f"output {name} appears twice" for name in _repeated(output.name for output in manifest.outputs)]
     for param in manifest.params:
+        if (param.type == "choice") != bool(param.choices):
+            found.append(f"parameter {param.name}: a choice has choices, and nothing else has")
+        if param.groups and len(param.groups) != len(param.choices):
+            found.append(f"parameter {param.name} has {len(param.choices)} choices in {len(param.groups)} groups")
+        other = param.same_group_as
+        if other is not None and not (
+            param.groups and any(one.name == other and one.groups for one in manifest.params)
+        ):
+            found.append(f"parameter {param.name} is to be of one group with {other}, and there are no such groups")
         if param.needs is not None and param.needs not in names:
             found.append(f"parameter {param.name} needs {param.needs}, which does not exist")
         if param.default is not None and (reason := _misfit(param, param.default)):

@@ -15,12 +15,11 @@ from typing import Any, Literal
 
 from gateway.batch import Batch
 from gateway.errors import ModuleError
-from gateway.wasm.answer import weigh
+from gateway.wasm.answer import Change, weigh
 from gateway.wasm.breaker import Breaker
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.instance import Instance
-from gateway.wasm.library import resolve
 from gateway.wasm.manifest import resolve_params
 
 __all__ = ["BoundFilter", "FilterHealth", "Stage"]
@@ -37,6 +36,8 @@ class BoundFilter:
         params: the module's parameters by name, the same for all its points.
         on_failure: what becomes of these points' readings when the module fails on them.
         base: the folder that a relative module path starts from.
+        sha256: what its file must be; a built-in module needs none.
+        outputs: for each of the module's outputs the point that it makes of each of `points`; 0 for none.
     """
 
     name: str
@@ -45,6 +46,8 @@ class BoundFilter:
     params: Mapping[str, Any] = field(default_factory=dict)
     on_failure: Literal["pass", "set_aside"] = "pass"
     base: Path = Path()
+    sha256: str | None = None
+    outputs: tuple[tuple[int, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +90,9 @@ class Stage:
         self._known = known
         self._label = bound.module
         self._instance: Instance | None = None
+        self._held = 0
+        self._owed = 0
+        self._outputs = sum(any(column) for column in bound.outputs)
         self._breaker = Breaker()
         self._failing = False
         self._worked = False
@@ -117,13 +123,12 @@ class Stage:
                 self._instance = self._make()
             began_s = time.perf_counter()
             try:
-                after = self._instance.process(batch)
+                after = self._instance.process(batch, now_ns)
             finally:
                 self._worked_s.inc(time.perf_counter() - began_s)
             if after is not batch:
-                change = weigh(batch, after, self._known)
-                self._filtered.inc(change.filtered)
-                self._derived.inc(change.derived)
+                change = weigh(batch, after, self._known, held=self._held, outputs=self._outputs)
+                self._count(change)
         except GuestFailure as failure:
             self._host.metrics.filter_failures.labels(self._bound.name, failure.cause).inc()
             if failure.cause != "parked":
@@ -152,17 +157,29 @@ class Stage:
             self._instance.close()
             self._instance = None
 
+    def _count(self, change: Change) -> None:
+        """Counts what was left out. A counter never falls: what is let go later is taken off what is left out next."""
+        self._held += change.filtered
+        self._owed += change.filtered
+        if self._owed > 0:
+            self._filtered.inc(self._owed)
+            self._owed = 0
+        self._derived.inc(change.derived)
+
     def _make(self) -> Instance:
         bound = self._bound
         try:
-            loaded = self._host.load(resolve(bound.module, bound.base))
+            loaded = self._host.load(bound.module, bound.base, bound.sha256)
             values = resolve_params(loaded.manifest, bound.params)
         except GuestFailure:
             raise
         except ModuleError as error:
             raise GuestFailure("load", str(error)) from None
+        if bound.outputs and len(bound.outputs) != len(loaded.manifest.outputs):
+            raise GuestFailure("load", f"module {loaded.label} has other outputs than when the gateway started with it")
         self._label = loaded.label
-        return Instance(self._host, loaded, bound.points, values)
+        self._held = 0
+        return Instance(self._host, loaded, bound.points, values, outputs=bound.outputs, who=self._where)
 
     def _note(self, failure: GuestFailure, now_ns: int) -> None:
         self.close()

@@ -34,7 +34,7 @@ typedef struct {
     uint32_t magic;
     uint32_t rows;
     uint32_t params;
-    uint32_t reserved; /* 0 */
+    uint32_t outputs;
 } tg_stream_head;
 
 typedef struct {
@@ -77,15 +77,16 @@ static inline uint32_t tg_fill_(uint64_t bytes) {
     return (uint32_t)at;
 }
 
-int32_t tg_configure(uint32_t table, uint32_t rows, uint32_t params);
+int32_t tg_configure(uint32_t table, uint32_t rows, uint32_t cells);
 int32_t tg_process(uint32_t at, uint32_t count, uint32_t heap_bytes);
 
 static inline void tg_run_(void) {
     tg_stream_head head;
     if (!tg_get_(&head, sizeof head)) return; /* nothing to do is no mistake: it shows that the runtime works */
-    if (head.magic != TG_STREAM_MAGIC || head.reserved || head.params > 64) tg_proc_exit_(TG_EXIT_STREAM);
-    uint32_t table = tg_fill_((uint64_t)head.rows * (sizeof(tg_row) + head.params * sizeof(double)));
-    if (tg_configure(table, head.rows, head.params) < 0) tg_proc_exit_(TG_EXIT_MODULE);
+    if (head.magic != TG_STREAM_MAGIC || head.params > 64 || head.outputs > 64) tg_proc_exit_(TG_EXIT_STREAM);
+    uint32_t cells = head.params + head.outputs;
+    uint32_t table = tg_fill_((uint64_t)head.rows * (sizeof(tg_row) + cells * sizeof(double)));
+    if (tg_configure(table, head.rows, cells) < 0) tg_proc_exit_(TG_EXIT_MODULE);
     tg_frame_head frame;
     while (tg_get_(&frame, sizeof frame)) {
         uint64_t records_bytes = (uint64_t)frame.count * sizeof(tg_record);

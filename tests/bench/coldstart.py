@@ -19,6 +19,7 @@ from gateway.config.models import FilterSettings
 from gateway.metrics import Metrics
 from gateway.wasm.chain import Chain, bind
 from gateway.wasm.host import Host
+from gateway.wasm.plan import Tag
 
 __all__ = ["main", "run"]
 
@@ -30,7 +31,7 @@ WARM_UP = 20
 
 SCALE = FilterSettings(module="scale", params={"factor": 0.1, "offset": -40.0})
 DEADBAND = FilterSettings(module="deadband", params={"absolute": 0.5})
-POINTS = [(number, f"tag{number}") for number in range(1, READINGS + 1)]
+POINTS = [(number, Tag(f"tag{number}")) for number in range(1, READINGS + 1)]
 KNOWN = frozenset(number for number, _ in POINTS)
 
 
@@ -84,7 +85,7 @@ def _starts_ms(cache_dir: Path | None, setting: FilterSettings, batch: Batch, ti
     took = []
     with _host(cache_dir) as host:
         for _ in range(WARM_UP + times):
-            host._loaded.clear()  # what was loaded before must come from the disk again
+            host.forget()  # what was loaded before must come from the disk again
             chain = _chain(host, [setting])  # nothing is read or loaded before the first batch
             began, began_cpu = time.perf_counter_ns(), time.thread_time_ns()
             applied = chain.apply(batch, 0)

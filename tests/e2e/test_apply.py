@@ -82,10 +82,13 @@ async def test_applying_under_load_loses_nothing(tmp_path: Path) -> None:
                 since = await states(desk)
 
                 config["filters"][1]["params"] = {"absolute": 0.5}
+                config["filters"].append({"module": "rate", "devices": ["tank"], "tags": ["inflow"]})
                 assert sorted(await desk.apply(config)) == [
                     "device press: gets new filters, its connection stays",
                     "device tank: gets new filters, its connection stays",
                 ]
+                derived = ("tank", "inflow.per_second")
+                await until(lambda: derived in book.last, within_s=30, what="a derived point arrives like any other")
                 await asyncio.sleep(SETTLE_S)
 
                 line = next(device for device in config["devices"] if device["name"] == "line")

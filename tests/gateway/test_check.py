@@ -1,10 +1,12 @@
+import hashlib
 import os
 
 import pytest
 
-from gateway.check import MODELS, load, matched_tags
+from gateway.check import MODELS, chain_of, load, tags_of
 from gateway.config.models import FilterSettings
 from gateway.errors import ConfigError
+from gateway.wasm.plan import plan_chain
 
 PRESS = """
 [[devices]]
@@ -38,6 +40,12 @@ def problems(path):
     return {problem.where: problem.what for problem in error.value.problems}
 
 
+def worked_on(settings, device):
+    return [
+        tag for step in plan_chain([(0, settings, None)], device=device.name, tags=tags_of(device)) for tag in step.tags
+    ]
+
+
 def test_models_are_those_of_the_registry():
     assert list(MODELS) == ["opcua", "modbus"]
     assert len(MODELS) == 2
@@ -49,20 +57,20 @@ def test_models_are_those_of_the_registry():
 def test_a_filter_knows_its_tags(write):
     config = load(write(PRESS + METER), env={})
     press, meter = config.devices
-    assert matched_tags(FilterSettings(module="x"), press) == ["temperature", "strokes"]
-    assert matched_tags(FilterSettings(module="x", tags=["t*", "?trokes"]), press) == ["temperature", "strokes"]
-    assert matched_tags(FilterSettings(module="x", devices=["m*"]), press) == []
-    assert matched_tags(FilterSettings(module="x", devices=["m*"], tags=["t*"]), meter) == []
+    assert worked_on(FilterSettings(module="x"), press) == ["temperature", "strokes"]
+    assert worked_on(FilterSettings(module="x", tags=["t*", "?trokes"]), press) == ["temperature", "strokes"]
+    assert worked_on(FilterSettings(module="x", devices=["m*"]), press) == []
+    assert worked_on(FilterSettings(module="x", devices=["m*"], tags=["t*"]), meter) == []
 
 
 def test_elements_and_fields_are_tags_like_others(write):
     text = PRESS.replace('"ns=2;s=S" }', '"ns=2;s=S", elements = 2, fields = ["Speed", "Position.X"] }')
     (press,) = load(write(text), env={}).devices
-    assert matched_tags(FilterSettings(module="scale", tags=["strokes[0]*"]), press) == [
+    assert worked_on(FilterSettings(module="scale", tags=["strokes[0]*"]), press) == [
         "strokes[0].Speed",
         "strokes[0].Position.X",
     ]
-    assert matched_tags(FilterSettings(module="scale", tags=["*.Speed"]), press) == [
+    assert worked_on(FilterSettings(module="scale", tags=["*.Speed"]), press) == [
         "strokes[0].Speed",
         "strokes[1].Speed",
     ]
@@ -98,7 +106,9 @@ def test_a_module_beside_the_file_is_found_from_anywhere(write, tmp_path, monkey
 
     (tmp_path / "own").mkdir()
     (tmp_path / "own" / "mine.wasm").write_bytes(resolve("scale", tmp_path).read_bytes())
-    path = write(PRESS + '[[filters]]\nmodule = "own/mine.wasm"\nparams = { factor = "${F:-2}" }\n')
+    pin = hashlib.sha256(resolve("scale", tmp_path).read_bytes()).hexdigest()
+    text = f'[[filters]]\nmodule = "own/mine.wasm"\nsha256 = "{pin}"\n'
+    path = write(PRESS + text + 'params = { factor = "${F:-2}" }\n')
     monkeypatch.chdir("/")
     (settings,) = load(path, env={}).filters
     assert settings.module == str(tmp_path / "own" / "mine.wasm")
@@ -109,3 +119,21 @@ def test_the_environment_is_the_processs_own_where_none_is_given(write, monkeypa
     monkeypatch.setenv("TIDEGATE_TEST_ID", "edge-9")
     assert load(write('[gateway]\nid = "${TIDEGATE_TEST_ID}"\n')).gateway.id == "edge-9"
     assert "TIDEGATE_TEST_ID" in os.environ
+
+
+def test_a_chain_is_followed_from_filter_to_filter(write):
+    text = (
+        METER
+        + '[[filters]]\nmodule = "rate"\noutputs = { per_second = "rise" }\n'
+        + '[[filters]]\nmodule = "deadband"\ntags = ["*.rise"]\n'
+    )
+    config = load(write(text), env={})
+    rate, deadband = chain_of(config, config.devices[0])
+    assert [one.tag for one in rate.derived] == ["voltage.rise"]
+    assert deadband.tags == ("voltage.rise",)
+
+
+def test_a_pattern_may_mean_a_text_beside_a_number(write):
+    text = METER.replace("address = 0 }", 'address = 0 }, { name = "text", address = 9, type = "string", length = 8 }')
+    config = load(write(text + '[[filters]]\nmodule = "scale"\n'), env={})
+    assert chain_of(config, config.devices[0])[0].tags == ("voltage",)

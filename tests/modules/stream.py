@@ -6,14 +6,14 @@ import random
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from gateway.batch import RECORD_BYTES, Batch, Flag, Kind, Reading, Value
 from gateway.metrics import Metrics
 from gateway.wasm.host import Host
 from gateway.wasm.instance import Instance, pack_table
 from gateway.wasm.library import built_in, resolve
-from gateway.wasm.manifest import resolve_params
+from gateway.wasm.manifest import Manifest, read_manifest, resolve_params
 from tests.modules import HERE
 
 __all__ = ["HEAD", "MAGIC", "SCENES", "Scene", "by_the_gateway", "frames", "read_frames"]
@@ -30,20 +30,31 @@ class Scene:
     """A module at work: its parameters, and the batches it is given."""
 
     module: str
-    params: dict[str, float]
+    params: dict[str, Any]
     batches: Sequence[Batch]
 
     @property
     def stdin(self) -> bytes:
         """What the command is given."""
-        values = self.values
-        return HEAD.pack(MAGIC, len(MINE), len(values), 0) + pack_table(MINE, values) + frames(self.batches)
+        values, outputs = self.values, self.outputs
+        head = HEAD.pack(MAGIC, len(MINE), len(values), len(outputs))
+        return head + pack_table(MINE, values, outputs) + frames(self.batches)
 
     @property
     def values(self) -> tuple[float, ...]:
         """The parameters as the module is given them."""
-        with Host(cache_dir=None, memory_bytes=16 << 20, batch_ms=10_000, metrics=Metrics()) as host:
-            return resolve_params(host.load(resolve(self.module, HERE)).manifest, self.params)
+        return resolve_params(self.manifest, self.params)
+
+    @property
+    def outputs(self) -> list[list[int]]:
+        """For each output the points that are made of `MINE`; nobody wants the one of the second."""
+        count = len(self.manifest.outputs)
+        return [[0 if row == 1 else 1_000 * (row + 1) + place for row in range(len(MINE))] for place in range(count)]
+
+    @property
+    def manifest(self) -> Manifest:
+        """What the module says of itself."""
+        return read_manifest(resolve(self.module, HERE))
 
 
 def frames(batches: Iterable[Batch]) -> bytes:
@@ -65,8 +76,7 @@ def read_frames(stream: bytes) -> Iterator[Batch]:
 def by_the_gateway(scene: Scene) -> bytes:
     """What the gateway's own host makes of a scene, as a command would write it."""
     with Host(cache_dir=None, memory_bytes=16 << 20, batch_ms=10_000, metrics=Metrics()) as host:
-        loaded = host.load(resolve(scene.module, HERE))
-        instance = Instance(host, loaded, MINE, resolve_params(loaded.manifest, scene.params))
+        instance = Instance(host, host.load(scene.module, HERE), MINE, scene.values, outputs=scene.outputs)
         try:
             return frames([instance.process(batch) for batch in scene.batches])
         finally:
@@ -100,9 +110,17 @@ def _batches(seed: int) -> list[Batch]:
     ]
 
 
-_PARAMS: Final[dict[str, dict[str, float]]] = {
+_PARAMS: Final[dict[str, dict[str, Any]]] = {
     "scale": {"factor": 0.1, "offset": -273.15},
     "deadband": {"absolute": 0.5, "percent": 1.0, "span": 80.0, "max_silence_s": 2.0},
+    "convert": {"from": "degF", "to": "degC"},
+    "clamp": {"low": 0.0, "high": 21.0},
+    "swinging_door": {"deviation": 1.0, "max_silence_s": 5.0},
+    "downsample": {"interval_s": 0.05, "method": "mean"},
+    "window": {"length_s": 0.5},
+    "limit_alarm": {"above": 20.0, "hysteresis": 0.5},
+    "total": {"modulus": 6},
+    "validity": {"low": 0.0, "high": 30.0, "stuck_s": 1.0, "hold_off_s": 0.05},
 }
-SCENES: Final = [Scene(name, _PARAMS[name], _batches(seed)) for name in built_in() for seed in (1, 2)]
-"""Two for each module that ships; one without parameters here is a KeyError, so that none is forgotten."""
+SCENES: Final = [Scene(name, _PARAMS.get(name, {}), _batches(seed)) for name in built_in() for seed in (1, 2)]
+"""Two for each module that ships. One that must be given parameters says so here, else its test fails."""

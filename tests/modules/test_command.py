@@ -49,13 +49,14 @@ def test_nothing_to_do_is_no_mistake(module: str, tmp_path: Path) -> None:
     assert command(module, b"", tmp_path) == (0, b"")
 
 
-TABLE = HEAD.pack(MAGIC, 1, 2, 0) + struct.pack("<II2d", 1, 0, 2.0, 0.0)
+TABLE = HEAD.pack(MAGIC, 1, 7, 0) + struct.pack("<II7d", 1, 0, 2.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 BROKEN = {
     "another magic": (2, b"TGS2" + TABLE[4:]),
     "a head cut short": (2, TABLE[:9]),
     "a table cut short": (2, TABLE[:-1]),
     "a table beyond memory": (2, HEAD.pack(MAGIC, 0xFFFFFFFF, 64, 0)),
     "more parameters than any module has": (2, HEAD.pack(MAGIC, 1, 65, 0)),
+    "more outputs than any module has": (2, HEAD.pack(MAGIC, 1, 64, 65)),
     "a frame's head cut short": (2, TABLE + b"\1\0\0\0\0"),
     "a frame cut short": (2, TABLE + frames([Batch.of([Reading(1, 1.0, 1)])])[:-1]),
     "a frame beyond memory": (2, TABLE + struct.pack("<II", 0xFFFFFFFF, 0xFFFFFFFF)),

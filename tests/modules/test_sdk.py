@@ -1,5 +1,6 @@
 """Holds modules/sdk/tidegate.h against gateway/batch.py: a guest is compiled that tells what the header says."""
 
+import json
 import struct
 from pathlib import Path
 
@@ -48,6 +49,7 @@ FACTS = {
     "sizeof(tg_row)": 8,
     "offsetof(tg_row, point)": 0,
     "offsetof(tg_row, param)": 8,
+    "sizeof(tg_state)": 8,
 }
 
 
@@ -86,10 +88,15 @@ def test_the_example_in_the_readme_works(host_for_example: Host, tmp_path: Path)
     source.write_text((MODULES / "README.md").read_text().split("```c\n")[1].split("```")[0])
     compile_c(source, tmp_path / "example.wasm", tmp_path)
     wasm = (tmp_path / "example.wasm").read_bytes()
-    manifest = b'{"name": "example", "version": "1", "abi": 1}'
-    example = bound(tmp_path / "described.wasm", with_custom_section(wasm, SECTION, manifest))
-    chain = Chain(host_for_example, [example], device="d", known=KNOWN)
-    assert list(chain.apply(BATCH, 0).batch) == [r for r in BATCH if r.value is not None]
+    manifest = json.dumps(
+        {"name": "example", "version": "1", "abi": 1, "params": [{"name": "lowest"}], "outputs": [{"name": "left_out"}]}
+    )
+    described = with_custom_section(wasm, SECTION, manifest.encode())
+    example = bound(tmp_path / "described.wasm", described, params={"lowest": 0.0}, outputs=((9, 0),))
+    chain = Chain(host_for_example, [example], device="d", known=KNOWN | {9})
+    *others, last = chain.apply(BATCH, 0).batch
+    assert others == [r for r in BATCH if r.value != -7]
+    assert (last.ts_ns, last.value, last.point, last.kind, last.flags) == (4_000, 1, 9, Kind.U64, Flag.DERIVED)
     chain.close()
 
 

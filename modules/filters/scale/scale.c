@@ -1,50 +1,52 @@
-/* scale: value * factor + offset, as f64. See README.md beside this file. */
+/* scale: raw counts into engineering units. See README.md beside this file. */
 #include "tidegate.h"
 #include "tidegate_command.h"
 
 TG_MODULE
 TG_COMMAND
 
-enum { FACTOR, OFFSET, PARAMS };
+enum { FACTOR, OFFSET, RAW_LOW, RAW_HIGH, LOW, HIGH, SQUARE_ROOT, PARAMS };
+enum { OUTPUTS };
 
 typedef struct {
     double factor;
     double offset;
-} line;
+    double raw_low;
+    double raw_span; /* 0: no two points were given */
+    double low;
+    double span;
+    int square_root;
+} config;
 
-static tg_index index_;
-static line *lines;
+typedef struct {
+} memory;
 
-TG_EXPORT(tg_configure) int32_t tg_configure(uint32_t table, uint32_t rows, uint32_t params) {
-    if (params != PARAMS) return TG_E_PARAMS;
-    int32_t failed = tg_index_build(&index_, table, rows, params);
-    if (failed) return failed;
-    if (rows > UINT32_MAX / sizeof(line) || !(lines = tg_take(rows * (uint32_t)sizeof(line)))) return TG_E_MEMORY;
-    for (uint32_t row = 0; row < rows; row++) {
-        const double *param = tg_row_at(table, row, params)->param;
-        lines[row] = (line){param[FACTOR], param[OFFSET]};
-    }
+static int32_t configure(config *c, const double *param) {
+    double raw_span = param[RAW_HIGH] - param[RAW_LOW];
+    int straight = param[FACTOR] == 1.0 && param[OFFSET] == 0.0;
+    if (raw_span == 0 && (param[LOW] != 0 || param[HIGH] != 0)) return TG_E_PARAMS;
+    if (raw_span != 0 && (!straight || param[LOW] == param[HIGH])) return TG_E_PARAMS;
+    *c = (config){param[FACTOR],    param[OFFSET], param[RAW_LOW],          raw_span,
+                  param[LOW], param[HIGH] - param[LOW], param[SQUARE_ROOT] != 0};
     return TG_OK;
 }
 
-TG_EXPORT(tg_process) int32_t tg_process(uint32_t at, uint32_t count, uint32_t heap_bytes) {
-    tg_record *records = (tg_record *)(uintptr_t)at;
-    uint32_t changed = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        tg_record *record = &records[i];
-        uint32_t row = tg_find(&index_, record->point);
-        if (row == TG_NOT_MINE || tg_is_bad(record)) continue;
-        double value;
-        switch (record->kind) {
-            case TG_F64: value = record->value.f64; break;
-            case TG_I64: value = (double)record->value.i64; break;
-            case TG_U64: value = (double)record->value.u64; break;
-            default: continue;
+/* A flow below zero is none: the root of what is left of the zero point is 0. */
+static double root(double share) { return share > 0 ? __builtin_sqrt(share) : share < 0 ? 0.0 : share; }
+
+static void reading(const config *c, memory *m, tg_record *now) {
+    (void)m;
+    double value;
+    if (tg_number(now, &value)) {
+        if (c->raw_span != 0) {
+            double share = (value - c->raw_low) / c->raw_span;
+            value = (c->square_root ? root(share) : share) * c->span + c->low;
+        } else {
+            value = (c->square_root ? root(value) : value) * c->factor + c->offset;
         }
-        record->value.f64 = value * lines[row].factor + lines[row].offset;
-        record->kind = TG_F64;
-        changed++;
+        tg_set_f64(now, value);
     }
-    if (!changed) return TG_UNCHANGED;
-    return tg_answer_with(records, count, records + count, heap_bytes);
+    tg_pass(now);
 }
+
+TG_POINTS(config, memory)

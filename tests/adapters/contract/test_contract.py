@@ -6,7 +6,6 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -20,6 +19,8 @@ from gateway.metrics import Metrics
 from gateway.supervise import Backoff, supervise
 from tests.adapters.contract.sites import MOVES, RESTS, SETPOINT, SITES, Site
 from tests.bad_line import BadLine
+from tests.leftovers import leftovers
+from tests.serving import serving
 from tests.waiting import until
 
 QUICK = Backoff(first_s=0.02, most_s=0.1, steady_s=5.0)
@@ -235,36 +236,19 @@ async def test_a_line_that_says_nonsense_from_the_start(site: Site) -> None:
         await reader.read(100)
         writer.write(rng.randbytes(rng.choice([1, 7, 8, 40, 3_000])))
         await asyncio.sleep(0.01)
-        writer.close()
 
-    server = await asyncio.start_server(babble, "127.0.0.1", 0)
-    crew = Crew(site, site.settings(server.sockets[0].getsockname()[1]))
-    async with server:
+    async with serving(babble) as server:
+        crew = Crew(site, site.settings(server.port))
         for _ in range(20):
             with pytest.raises(SourceLost):
                 await crew.run()
     assert crew.good(MOVES) == 0
 
 
-def _of_adapters(tasks: set[asyncio.Task[Any]]) -> list[asyncio.Task[Any]]:
-    """Tasks that run code of an adapter, or of a protocol's client. The server's own, and the line's, do not count."""
-    found = []
-    for task in tasks:
-        code = getattr(task.get_coro(), "cr_code", None)
-        file = "" if code is None else code.co_filename
-        if (
-            "/adapters/" in file.replace("/tests/adapters/", "/")
-            or "/asyncua/client/" in file
-            or "/pymodbus/client/" in file
-        ):
-            found.append(task)
-    return found
-
-
 @pytest.mark.parametrize("part", range(4))
 async def test_cancelled_at_any_await_it_leaves_nothing_behind(site: Site, line: BadLine, part: int) -> None:
     crew = Crew(site, site.settings(line.port))
-    before = asyncio.all_tasks()
+    assert not leftovers()
     for turns in range(part, 120, 4):
         task = asyncio.create_task(crew.run())
         for _ in range(turns):
@@ -277,7 +261,7 @@ async def test_cancelled_at_any_await_it_leaves_nothing_behind(site: Site, line:
             # On a busy machine the server may be too slow for this time-out, and the source is lost before.
             with pytest.raises((asyncio.CancelledError, SourceLost)):
                 await task
-        await until(lambda: not _of_adapters(asyncio.all_tasks() - before), what=lambda: asyncio.all_tasks() - before)
+        await until(lambda: not leftovers(), what=leftovers)
     await until(lambda: site.connections == 0)
     assert crew.lives.count(True) == crew.lives.count(False)
 

@@ -25,6 +25,7 @@ from adapters.modbus.settings import ModbusSettings, ModbusTag
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
 from tests.adapters.gaps import Gaps
+from tests.serving import serving
 
 LOOPBACK = "127.0.0.1"
 
@@ -143,14 +144,10 @@ Script = Callable[[Exchange], Awaitable[None]]
 @asynccontextmanager
 async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
     """A Modbus TCP gateway that does with each request what the script says; yields its port."""
-    tasks: set[asyncio.Task[None]] = set()
-    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        ends = [writer]
+        up_reader, up_writer = await asyncio.open_connection(LOOPBACK, target_port)
         try:
-            up_reader, up_writer = await asyncio.open_connection(LOOPBACK, target_port)
-            ends.append(up_writer)
             while True:
                 request = await _frame(reader)
 
@@ -159,31 +156,14 @@ async def gateway(target_port: int, script: Script) -> AsyncIterator[int]:
                     return await _frame(up_reader)
 
                 early = partial(bytes, reader._buffer)  # type: ignore[attr-defined]
-                await script(Exchange(request, writer.write, writer.close, server.close, ask, early))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
+                await script(Exchange(request, writer.write, writer.close, server.refuse, ask, early))
         finally:
-            for end in ends:
-                end.close()
-                with suppress(ConnectionError):
-                    await end.wait_closed()
+            up_writer.close()
+            with suppress(ConnectionError):
+                await up_writer.wait_closed()
 
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        task = asyncio.get_running_loop().create_task(serve(reader, writer))
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(begin, LOOPBACK, 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        for writer in writers:  # also of those whose task was cancelled before it began
-            writer.close()
+    async with serving(serve) as server:
+        yield server.port
 
 
 async def _frame(reader: asyncio.StreamReader) -> bytes:

@@ -15,6 +15,7 @@ from typing import Any
 
 from adapters.modbus.settings import ModbusSettings, ModbusTag, SerialSettings
 from tests.adapters.modbus.rig import LOOPBACK
+from tests.serving import serving
 
 
 @dataclass
@@ -125,8 +126,6 @@ async def serial_line(target_port: int, script: Script = forward) -> AsyncIterat
 async def device_server(target_port: int, script: Script = forward) -> AsyncIterator[int]:
     """A serial device server (RTU over TCP): one line, whatever the connection. Yields its port."""
     clients: list[asyncio.StreamWriter] = []
-    writers: list[asyncio.StreamWriter] = []
-    tasks: set[asyncio.Task[Any]] = set()
 
     def reply(data: bytes) -> None:
         for writer in clients[-1:]:  # whoever is connected now gets what the line says
@@ -140,30 +139,15 @@ async def device_server(target_port: int, script: Script = forward) -> AsyncIter
         try:
             while data := await reader.read(1024):
                 slave.feed(data)
-        except (ConnectionError, asyncio.CancelledError):
-            pass
         finally:
             clients.remove(writer)
-            writer.close()
-            with suppress(ConnectionError):
-                await writer.wait_closed()
 
-    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        served = asyncio.get_running_loop().create_task(serve(reader, writer))
-        tasks.add(served)
-        served.add_done_callback(tasks.discard)
-
-    server = await asyncio.start_server(begin, LOOPBACK, 0)
     try:
-        yield server.sockets[0].getsockname()[1]
+        async with serving(serve) as server:
+            yield server.port
     finally:
-        server.close()
-        for one in [task, *tasks]:
-            one.cancel()
-        await asyncio.gather(task, *tasks, return_exceptions=True)
-        for writer in writers:  # also of those whose task was cancelled before it began
-            writer.close()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def on_line(port: str, tags: list[ModbusTag], **changes: Any) -> ModbusSettings:

@@ -1,6 +1,5 @@
 """What a person sees of a real server's tree, and what one reading of all tags gives."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -18,6 +17,7 @@ from adapters.opcua.explore import OpcuaExplorer
 from adapters.opcua.nodes import parse_node
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.batch import Flag, Kind, Reading
+from gateway.demo.broker import free_port
 from gateway.errors import SourceLost, TidegateError
 from tests.adapters.opcua.pages import Pages
 from tests.adapters.opcua.plc import URI, Line, Plc, add_doubles
@@ -417,12 +417,8 @@ async def test_many_tags_are_read_in_few_requests(many: Plc, monkeypatch: pytest
 
 
 async def test_a_server_that_cannot_be_reached() -> None:
-    server = await asyncio.start_server(lambda _r, writer: writer.close(), "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    server.close()
-    await server.wait_closed()
     with pytest.raises(SourceLost, match="nothing accepts connections there"):
-        async with exploring(port):
+        async with exploring(free_port()):
             pass
 
 

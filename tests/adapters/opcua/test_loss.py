@@ -9,21 +9,13 @@ from asyncua import ua
 
 from gateway.errors import SourceLost
 from tests.adapters.opcua.plc import Line, Plc, Rig
+from tests.leftovers import leftovers
+from tests.serving import serving
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 CANCEL_WITHIN_S = 30
-
-
-def leftovers() -> list[str]:
-    """Tasks of the adapter or of asyncua's client that still run."""
-    return [
-        repr(task)
-        for task in asyncio.all_tasks()
-        if any(part in task.get_coro().cr_code.co_filename for part in ("asyncua/client", "adapters/opcua/"))
-        and "tests/" not in task.get_coro().cr_code.co_filename
-    ]
 
 
 async def test_a_server_that_is_absent() -> None:
@@ -44,11 +36,9 @@ async def test_something_that_is_no_opc_ua_server() -> None:
     async def chat(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 smtp.example ready\r\n")
         await writer.drain()
-        writer.close()
 
-    server = await asyncio.start_server(chat, "127.0.0.1", 0)
-    async with server:
-        rig = Rig(server.sockets[0].getsockname()[1], {"t": "ns=2;s=t"}, timeout_s=1)
+    async with serving(chat) as server:
+        rig = Rig(server.port, {"t": "ns=2;s=t"}, timeout_s=1)
         with pytest.raises(SourceLost, match="connecting"):
             await rig.adapter.run(rig.emit)
     assert not leftovers()

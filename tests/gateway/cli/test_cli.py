@@ -32,6 +32,7 @@ COMMANDS = {
     "health",
     "pki",
     "browse",
+    "module",
 }
 
 
@@ -134,19 +135,22 @@ def test_a_defect_of_ours_is_not_hidden(file, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("args", "seconds", "as_json"),
-    [(["demo"], 45, False), (["demo", "--seconds", "15.5", "--json"], 15.5, True)],
+    ("args", "seconds", "as_json", "module"),
+    [
+        (["demo"], 45, False, None),
+        (["demo", "--seconds", "15.5", "--json", "--module", "a.wasm"], 15.5, True, Path("a.wasm")),
+    ],
 )
-def test_demo(monkeypatch, args, seconds, as_json):
+def test_demo(monkeypatch, args, seconds, as_json, module):
     asked = []
 
-    def run(*, seconds, as_json):
-        asked.append((seconds, as_json))
+    def run(*, seconds, as_json, module):
+        asked.append((seconds, as_json, module))
         return 4
 
     monkeypatch.setattr(gateway.demo, "run", run)
     assert main(args) == 4
-    assert asked == [(seconds, as_json)]
+    assert asked == [(seconds, as_json, module)]
 
 
 def test_schema(capsys):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any, NamedTuple
 
 import aiomqtt
@@ -15,6 +14,7 @@ from gateway.config.models import UplinkSettings
 from gateway.demo.broker import Broker
 from gateway.uplink.topics import Topics
 from tests.gateway.uplink.support import Plant, Wire, subscribed
+from tests.serving import serving
 from tests.waiting import until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -137,30 +137,28 @@ async def test_the_replies_that_wait_are_bounded(broker: Broker) -> None:
 
 async def refuse_subscriptions(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A broker as far as this takes one: mosquitto's own access lists never refuse a subscription, others' do."""
-    with contextlib.suppress(asyncio.IncompleteReadError):
-        while True:
-            kind, length = await reader.readexactly(2)
-            if length & 0x80:
-                length = (length & 0x7F) + ((await reader.readexactly(1))[0] << 7)
-            body = await reader.readexactly(length)
-            if kind == 0x10:
-                writer.write(b"\x20\x03\x00\x00\x00")
-            elif kind == 0x82:
-                writer.write(b"\x90\x04" + body[:2] + b"\x00\x87")
-            elif kind & 0xF6 == 0x32:
-                topic_end = 2 + int.from_bytes(body[:2])
-                writer.write(b"\x40\x02" + body[topic_end : topic_end + 2])
-    writer.close()
+    while True:
+        kind, length = await reader.readexactly(2)
+        if length & 0x80:
+            length = (length & 0x7F) + ((await reader.readexactly(1))[0] << 7)
+        body = await reader.readexactly(length)
+        if kind == 0x10:
+            writer.write(b"\x20\x03\x00\x00\x00")
+        elif kind == 0x82:
+            writer.write(b"\x90\x04" + body[:2] + b"\x00\x87")
+        elif kind & 0xF6 == 0x32:
+            topic_end = 2 + int.from_bytes(body[:2])
+            writer.write(b"\x40\x02" + body[topic_end : topic_end + 2])
 
 
 async def test_a_broker_that_refuses_commands_costs_only_them() -> None:
-    server = await asyncio.start_server(refuse_subscriptions, "127.0.0.1", 0)
-    plant = Plant(settings(server.sockets[0].getsockname()[1]), on_command=Sender())
-    async with server, plant.connected():
-        plant.emit(1.0)
-        assert await plant.uplink.drain(10)
-        assert plant.spool.acked == [1]
-        assert plant.uplink.status["commands_topic"] == "tidegate/gw/cmd/+/+/set: Not authorized (0x87)"
+    async with serving(refuse_subscriptions) as server:
+        plant = Plant(settings(server.port), on_command=Sender())
+        async with plant.connected():
+            plant.emit(1.0)
+            assert await plant.uplink.drain(10)
+            assert plant.spool.acked == [1]
+            assert plant.uplink.status["commands_topic"] == "tidegate/gw/cmd/+/+/set: Not authorized (0x87)"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from tests.gateway.uplink.certificates import Authority
 
 FOLDER = Path(__file__).parents[3] / "config"
 EXAMPLE = FOLDER / "example.toml"
-COMMENTED = re.compile(r"^# (?=\[|[a-z_]+ = )", re.MULTILINE)
+COMMENTED = re.compile(r"^# (?=\[|[a-z0-9_]+ = )", re.MULTILINE)
 
 
 def uncommented():
@@ -75,7 +75,7 @@ def given(tree, path):
 def test_it_can_be_used_as_it_stands(monkeypatch):
     config = load(EXAMPLE)
     assert [device.type for device in config.devices] == ["opcua", "modbus"]
-    assert [one.module for one in config.filters] == ["scale", "deadband"]
+    assert [one.module for one in config.filters] == ["scale", "window", "deadband"]
     assert config.uplink is not None
 
 
@@ -85,8 +85,9 @@ def test_every_key_of_the_models_is_in_it(path):
 
 
 def test_with_every_key_in_force_it_can_be_used(tmp_path):
-    # Two ways to say one thing: a password as text or as a file, a user by name or by certificate.
-    text = re.sub(r"^(password_file|user_(cert|key)).*\n", "", uncommented(), flags=re.MULTILINE)
+    # Two ways to say one thing: a password as text or as a file, a user by name or by certificate. And the pin is of
+    # another file than the module that ships.
+    text = re.sub(r"^(password_file|user_(cert|key)|sha256).*\n", "", uncommented(), flags=re.MULTILINE)
     (tmp_path / "config.toml").write_text(text)
     authority = Authority(tmp_path)
     made = dict(zip(("ca", "cert", "key"), (authority.certificate, *authority.issue("127.0.0.1")), strict=True))

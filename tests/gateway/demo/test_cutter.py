@@ -7,19 +7,18 @@ import pytest
 
 from gateway.demo.broker import free_port
 from gateway.demo.cutter import Cutter
+from tests.serving import serving
 
 
 async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while chunk := await reader.read(65_536):
         writer.write(chunk)
         await writer.drain()
-    writer.close()
 
 
 @pytest.fixture
 async def cutter() -> AsyncIterator[Cutter]:
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    async with server, Cutter(target_port=server.sockets[0].getsockname()[1]) as running:
+    async with serving(echo) as server, Cutter(target_port=server.port) as running:
         yield running
 
 
@@ -68,9 +67,8 @@ async def test_a_target_that_is_not_there_closes_the_connection() -> None:
 
 
 async def test_leaving_ends_open_connections() -> None:
-    server = await asyncio.start_server(echo, "127.0.0.1", 0)
-    async with server:
-        async with Cutter(target_port=server.sockets[0].getsockname()[1]) as cutter:
+    async with serving(echo) as server:
+        async with Cutter(target_port=server.port) as cutter:
             reader, writer = await asyncio.open_connection("127.0.0.1", cutter.port)
             writer.write(b"x")
             assert await reader.readexactly(1) == b"x"

@@ -181,6 +181,7 @@ def test_the_summary_is_json_whatever_is_missing() -> None:
         drain_s=math.nan,
         seconds=1.0,
         broker="amqtt",
+        filters={},
         log=(),
     )
     told = json.loads(json.dumps(summary(report), allow_nan=False))

@@ -1,4 +1,5 @@
 import asyncio
+import hashlib
 import time
 from pathlib import Path
 
@@ -117,7 +118,8 @@ async def test_a_module_that_cannot_start_is_refused_before_anything_is_touched(
     # A module as far as its description goes, which is all that a check reads; there is no code in it.
     built_in = (Path(__file__).parents[3] / "modules/dist/scale.wasm").read_bytes()
     module.write_bytes(only_custom_sections(built_in))
-    text = device() + '[[filters]]\nmodule = "./greedy.wasm"\nparams = { factor = 2 }\n'
+    pin = hashlib.sha256(module.read_bytes()).hexdigest()
+    text = device() + f'[[filters]]\nmodule = "./greedy.wasm"\nsha256 = "{pin}"\nparams = {{ factor = 2 }}\n'
     assert (await here.call("POST", "/config/check", {"text": text}))["problems"] == []
     with pytest.raises(Refused, match="filter greedy cannot start on device press") as refused:
         await here.apply(text)

@@ -263,7 +263,11 @@ class SpoolLife(RuleBasedStateMachine):
         assert stats.accepted_readings == self.accepted_readings
         assert stats.dropped.get("spool_full", 0) == self.dropped_readings
         assert stats.set_aside_batches == sum(row.set_aside for row in self.rows.values())
-        assert stats.backlog_bytes + stats.set_aside_bytes <= MAX_BYTES or self.blocks
+        # To the byte, but for what is taken and may be gone already. A block may be larger than its rows were.
+        taken = sum(row.size_bytes for seq, row in self.loose().items() if seq in self.acked)
+        taken += sum(size for inside, size in self.blocks.values() if inside <= self.acked)
+        assert self.used_bytes() - taken <= stats.backlog_bytes + stats.set_aside_bytes <= self.used_bytes()
+        assert self.used_bytes() <= MAX_BYTES or self.blocks
         # Those of which all was taken may be gone already.
         waiting_blocks = sum(not inside <= self.acked for inside, _ in self.blocks.values())
         assert waiting_blocks <= stats.blocks <= len(self.blocks)

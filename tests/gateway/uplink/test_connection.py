@@ -18,6 +18,7 @@ from gateway.demo.broker import Broker, free_port
 from gateway.errors import UplinkError
 from tests.gateway.uplink.certificates import Authority
 from tests.gateway.uplink.support import Plant, Wire, subscribed
+from tests.serving import serving
 from tests.waiting import until
 
 PROTOCOLS = pytest.mark.parametrize("protocol", ["3.1.1", "5"])
@@ -93,10 +94,9 @@ async def test_an_unknown_name_is_an_error_that_says_so() -> None:
 async def test_a_peer_that_hangs_up_before_it_answers() -> None:
     async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(1)
-        writer.close()
 
-    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
-        plant = Plant(settings(server.sockets[0].getsockname()[1]))
+    async with serving(hang_up) as server:
+        plant = Plant(settings(server.port))
         assert plant.uplink.status["last_error_at"] is None
         with pytest.raises(UplinkError, match="closed the connection before it answered"):
             await plant.uplink.run()

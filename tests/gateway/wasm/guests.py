@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,10 @@ IN_PLACE = answer(
 
 
 def bound(path: Path, wasm: bytes, **changes: Any) -> BoundFilter:
-    """Writes a module's file and binds it to points 1 and 2."""
+    """Writes a module's file, pins it, and binds it to points 1 and 2."""
     path.write_bytes(wasm)
-    return BoundFilter(**{"name": path.stem, "module": str(path), "points": (1, 2), **changes})
+    pin = hashlib.sha256(wasm).hexdigest()
+    return BoundFilter(**{"name": path.stem, "module": str(path), "points": (1, 2), "sha256": pin, **changes})
 
 
 def built_in(name: str, points: tuple[int, ...] = DEVICE_POINTS, **params: float) -> BoundFilter:

@@ -6,14 +6,16 @@ from hypothesis import strategies as st
 
 from gateway.batch import EMPTY, Batch, Flag, Kind, Reading
 from gateway.config.models import FilterSettings
+from gateway.points import PointTable
 from gateway.wasm.answer import Change, weigh
 from gateway.wasm.chain import Chain, bind, build_chain
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
+from gateway.wasm.plan import Tag
 from gateway.wasm.split import join, split
 from tests.gateway.wasm.guests import BATCH, IN_PLACE, KNOWN, answer, bound, built_in, described, guest
 
-POINTS = [(1, "temperature"), (2, "state"), (3, "pressure_in"), (4, "pressure_out")]
+POINTS = [(n, Tag(name)) for n, name in enumerate(["temperature", "state", "pressure_in", "pressure_out"], 1)]
 
 
 def test_without_filters_the_batch_itself_goes_on(host: Host) -> None:
@@ -92,7 +94,7 @@ def test_health_goes_from_idle_to_working(host: Host) -> None:
     chain = Chain(host, [built_in("scale")], device="d", known=KNOWN)
     assert (chain.health(0)[0].state, chain.health(0)[0].module) == ("idle", "scale")
     chain.start(0)
-    assert chain.health(0)[0].module == "scale 1.0.0"
+    assert chain.health(0)[0].module == "scale 1.1.0"
     chain.apply(BATCH, 0)
     assert chain.health(0)[0].state == "working"
     chain.close()
@@ -101,7 +103,7 @@ def test_health_goes_from_idle_to_working(host: Host) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"module": "nonsense"}, "not built in; there are deadband, scale"),
+        ({"module": "nonsense"}, "not built in. There are bits, change_only, "),
         ({"module": "gone.wasm"}, "there is no file"),
         ({"module": "scale", "params": {"fctor": 2.0}}, "did you mean factor?"),
         ({"module": "deadband", "params": {"absolute": -1.0}}, "at least 0"),
@@ -179,3 +181,52 @@ def test_what_no_module_may_do_is_refused():
         weigh(Batch.of([A]), Batch.of([A, A]), KNOWN)
     with pytest.raises(GuestFailure, match="0, 4, 5, 6, 7 and 2 more"):
         weigh(EMPTY, Batch.of(A._replace(point=n) for n in (0, 4, 5, 6, 7, 8, 9)), KNOWN)
+    with pytest.raises(GuestFailure, match="added 3 readings to 1, and may add 2"):
+        weigh(Batch.of([A]), Batch.of([A, DERIVED, DERIVED, DERIVED]), KNOWN, outputs=2)
+
+
+def test_a_module_may_let_go_what_it_held_back_and_no_more():
+    assert weigh(Batch.of([A]), Batch.of([A, B, A]), KNOWN, held=2) == Change(-2, 0)
+    with pytest.raises(GuestFailure, match="added 1 readings without marking"):
+        weigh(Batch.of([A]), Batch.of([A, B, A]), KNOWN, held=1)
+
+
+def test_what_was_held_back_is_counted_once(host: Host) -> None:
+    door = built_in("swinging_door", deviation=0.5)
+    chain = Chain(host, [door], device="press", known=KNOWN)
+    counted = []
+    for second, value in enumerate([1.0, 2.0, 3.0, 3.0, 3.0, None]):
+        status = 0x8000 if value is None else 0
+        chain.apply(Batch.of([Reading(second * 1_000_000_000, value, 1, status)]), 0)
+        counted.append(host.metrics.snapshot()["tidegate_readings_filtered_total"]["swinging_door"])
+    # Held, a corner let go for another held, and at the end the held one is let go: 1.0, 3.0, 3.0 and the bad one went.
+    assert counted == [0, 1, 2, 2, 3, 3]
+    assert chain.health(0)[0].failures == 0
+    chain.close()
+
+
+def test_a_module_makes_points_that_later_filters_work_on(host: Host) -> None:
+    table = PointTable()
+    settings = [
+        FilterSettings(module="bits", tags=["state"], outputs={"bit0": "on", "bit2": "fault"}),
+        FilterSettings(module="change_only", tags=["state.*"]),
+    ]
+
+    def intern(tag: str, unit: str, kind: Kind) -> int:
+        return table.intern(f"site/press/{tag}", device="press", unit=unit, kind=kind)
+
+    points = [(table.intern(f"site/press/{tag.name}", device="press"), tag) for _, tag in POINTS]
+    chain = build_chain(host, settings, device="press", points=points, base=Path(), intern=intern)
+    assert [(point.tag, point.kind) for point in table.unsaved()[4:]] == [
+        ("state.on", Kind.BOOL),
+        ("state.fault", Kind.BOOL),
+    ]
+    out = list(chain.apply(Batch.of([Reading(1, 5, 2, kind=Kind.U64), Reading(2, 1, 2, kind=Kind.U64)]), 0).batch)
+    assert [(table[r.point].tag, r.value, r.flags) for r in out] == [
+        ("state", 5, 0),
+        ("state.on", True, Flag.DERIVED),
+        ("state.fault", True, Flag.DERIVED),
+        ("state", 1, 0),
+        ("state.fault", False, Flag.DERIVED),
+    ]
+    chain.close()

@@ -1,5 +1,6 @@
 """Modules that do what they must not: the batch is never lost, and everything else goes on."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -124,6 +125,30 @@ HOSTILE = {
 DOUBLED = guest(
     f"(memory.copy (i32.add {AT} (i32.const 24)) {AT} (i32.const 24)) {answer(AT, '(i32.const 2)')}",
 )
+FLOOD = guest(
+    f"""(local $n i32)
+    (loop $more
+        (memory.copy (i32.add {AT} (i32.mul (local.get $n) (i32.const 24))) {AT} (i32.const 24))
+        (i32.store8 offset=23 (i32.add {AT} (i32.mul (local.get $n) (i32.const 24))) (i32.const 4))
+        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+        (br_if $more (i32.lt_u (local.get $n) (i32.const 2000))))
+    {answer(AT, "(i32.const 2000)")}"""
+)
+HOSTILE["a flood of derived readings"] = ("bad_output", FLOOD)
+LOG = '(import "tidegate" "log" (func $log (param i32 i32 i32))) (memory (export "memory") 2)'
+HOSTILE["logs a text beyond its memory"] = (
+    "trap",
+    guest("(call $log (i32.const 1) (i32.const 131000) (i32.const 1000)) (i32.const 0)", memory=LOG),
+)
+HOSTILE["logs a text of 4 GiB"] = (
+    "trap",
+    guest("(call $log (i32.const 1) (i32.const -1) (i32.const -1)) (i32.const 0)", memory=LOG),
+)
+HOSTILE["wants the log in another shape"] = (
+    "load",
+    guest(memory='(import "tidegate" "log" (func (param i64))) (memory (export "memory") 2)'),
+)
+HOSTILE["tg_save of another type"] = ("load", guest(extra='(func (export "tg_save") (param i32))'))
 HOSTILE["more readings than came in"] = ("bad_output", DOUBLED)
 
 
@@ -167,7 +192,7 @@ def test_a_file_that_is_cut_short_fails_and_is_taken_up_when_it_is_whole_again(
 ) -> None:
     whole = resolve("scale", tmp_path).read_bytes()
     path = tmp_path / "mine.wasm"
-    cut = bound(path, whole[:keep], params={"factor": 2.0})
+    cut = bound(path, whole[:keep], sha256=hashlib.sha256(whole).hexdigest(), params={"factor": 2.0})
     chain = Chain(host, [cut], device="press", known=KNOWN)
     assert chain.apply(BATCH, 0).batch == BATCH
     assert failures(host.metrics, "mine", "load") == 1

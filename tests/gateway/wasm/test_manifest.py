@@ -93,6 +93,16 @@ def test_what_is_no_module_of_ours_is_refused_with_a_reason(wasm, words):
         {"params": [{"name": "a", "default": True}]},
         {"params": [{"name": "a", "type": "boolean", "default": 1.0}]},
         {"params": [{"name": "a", "type": "text"}]},
+        {"params": [{"name": "a", "type": "choice"}]},
+        {"params": [{"name": "a", "choices": ["x"]}]},
+        {"params": [{"name": "a", "type": "choice", "choices": ["x"], "default": "y"}]},
+        {"params": [{"name": "a", "type": "choice", "choices": ["x", "y"], "groups": ["g"]}]},
+        {"params": [{"name": "a", "type": "choice", "choices": ["x"], "groups": ["g"], "same_group_as": "b"}]},
+        {"outputs": [{"name": "a"}, {"name": "a"}]},
+        {"outputs": [{"name": "a", "kind": "f32"}]},
+        {"accepts": []},
+        {"gives": "number"},
+        {"state": -1},
     ],
 )
 def test_a_manifest_that_breaks_a_bound_is_refused_whole(changes):
@@ -174,7 +184,7 @@ def test_parameters_are_resolved_in_the_manifests_order():
 
 
 def test_modules_are_found_by_name_or_path(tmp_path):
-    assert built_in() == ["deadband", "scale"]
+    assert {"deadband", "scale"} <= set(built_in())
     assert resolve("scale", tmp_path).name == "scale.wasm"
     own = tmp_path / "own.wasm"
     own.write_bytes(b"")
@@ -184,7 +194,7 @@ def test_modules_are_found_by_name_or_path(tmp_path):
 
 @pytest.mark.parametrize("module", ["scales", "", "own.wasm", "./scale", "../dist/scale", "/scale.wasm"])
 def test_an_unknown_module_is_refused(module, tmp_path):
-    with pytest.raises(ModuleError, match=r"deadband, scale|there is no file"):
+    with pytest.raises(ModuleError, match=r"deadband, .*scale, |there is no file"):
         resolve(module, tmp_path)
 
 
