@@ -66,8 +66,9 @@ format: $(VENV)/.dev  ## put the code into its format
 modules: $(VENV)/.dev  ## build the Wasm modules into modules/dist
 	$(BIN)/python -m modules.build
 
-modules-long: $(VENV)/.dev  ## the long form of the modules' tests: each oracle on 1,500 drawn cases
-	TIDEGATE_EXAMPLES=1500 $(BIN)/python -m pytest --timeout=1200 tests/modules/test_library.py
+modules-long: $(VENV)/.dev  ## the long form of the modules' tests: 1,500 drawn cases for each oracle, 10,000 damaged files
+	TIDEGATE_EXAMPLES=1500 TIDEGATE_MUTATED=10000 $(BIN)/python -m pytest --timeout=3000 \
+		tests/modules/test_library.py tests/gateway/wasm/test_mutated.py
 
 image: $(VENV)/.demo  ## build the container image, build/image/tidegate.oci.tar
 	@PYTHON=$(BIN)/python sh image/build.sh

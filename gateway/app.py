@@ -196,6 +196,7 @@ class Gateway:
             if await _opened(spool, stop):
                 commanding = self._commanding(crew, fleet, outlet, policy, audit)
                 await running.begin()
+                control.append(crew.start("states", fleet.states.run, up="keeping what filters remember"))
                 devices = many(len(fleet.sources), "device")
                 log.info("gateway %s %s is running with %s", config.gateway.id, __version__, devices)
             await stop.wait()
@@ -205,6 +206,7 @@ class Gateway:
             await desk.close()
             await end(*commanding)
             await fleet.stop()
+            await fleet.states.keep()
             await _flush(spool)
             await outlet.stop()
             await explorers.close()

@@ -28,6 +28,7 @@ from gateway.points import PointTable
 from gateway.reconcile import Plan
 from gateway.source import Source
 from gateway.spool import Memory
+from gateway.states import States
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
 from gateway.wasm.plan import Tag
@@ -93,6 +94,8 @@ class Fleet:
         self._memory = memory
         self._denial = denial
         self._stopped_ns = stopped_ns
+        self.states = States(memory, lambda: self.chains)
+        """What the filters remember."""
         self._sources: dict[str, Source] = {}
         self._idle: dict[str, str] = {}
 
@@ -127,6 +130,7 @@ class Fleet:
         self._show_idle(config)
         for source in self._sources.values():
             source.chain.start(self._now_ns())
+            self.states.give(source.settings.name, source.chain)
             source.start()
 
     def prepare(self, plan: Plan, config: Config) -> Prepared:
@@ -166,13 +170,16 @@ class Fleet:
         for source in leaving:
             self._latest.forget(source.settings.name)
             self._crew.gone(source.component)
+            if source.settings.name not in prepared.sources:
+                await self.states.forget(source.settings.name)
         for name, chain in prepared.chains.items():
             self._sources[name].use(chain)
         order = [device.name for device in prepared.config.devices]
         together = self._sources | prepared.sources
         self._sources = {name: together[name] for name in order if name in together}
         self._show_idle(prepared.config)
-        for source in prepared.sources.values():
+        for name, source in prepared.sources.items():
+            self.states.give(name, source.chain)
             source.start()
 
     async def stop(self) -> None:
@@ -204,6 +211,7 @@ class Fleet:
             site=Site(config.gateway.id, config.pki_dir),
             memory=self._memory(device.name),
             missing=missing,
+            states=self.states,
         )
 
     def _chain(self, config: Config, device: DeviceSettings, points: list[int]) -> Chain:

@@ -20,13 +20,18 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config.globs import matches
-from gateway.config.models import Config, DeviceSettings, Section
+from gateway.config.models import Config, DeviceSettings, FilterSettings, Section
 
 __all__ = ["Plan", "UplinkChange", "reconcile", "settled"]
 
 TagsOf = Callable[[DeviceSettings], Sequence[str]]
 """Names of a device's tags; only its protocol knows them."""
 
+DerivedOf = Callable[[Config, DeviceSettings], Sequence[str]]
+"""Names of the tags that a device's filters make; only the modules know them."""
+
+_FILTER_KEYS: Final = tuple(key for key in FilterSettings.__struct_fields__ if key not in ("devices", "tags"))
+"""What of a filter matters to a device, beside the tags that it is at work on."""
 _APPLIED: Final = frozenset({"gateway", "offline", "uplink", "log", "filters", "devices"})
 _FIXED_KEYS: Final = {"gateway": frozenset({"id"})}
 """Keys of those sections that cannot be changed all the same: batches in the spool are published under the id."""
@@ -66,14 +71,19 @@ class Plan:
     needs_restart: tuple[str, ...] = ()
 
 
-def reconcile(old: Config, new: Config, *, tags: TagsOf) -> Plan:
+def reconcile(old: Config, new: Config, *, tags: TagsOf, derived: DerivedOf = lambda _config, _device: ()) -> Plan:
     """The steps from one configuration to another.
 
     Args:
         old: what the gateway runs with.
         new: what it is to run with; checked.
         tags: names of a device's tags.
+        derived: names of those that its filters make.
     """
+
+    def all_tags(config: Config) -> TagsOf:
+        return lambda device: [*tags(device), *derived(config, device)]
+
     before = {device.name: device for device in old.devices if device.enabled}
     after = {device.name: device for device in new.devices if device.enabled}
     same = [name for name in after if name in before and _same_device(old, before[name], new, after[name])]
@@ -81,7 +91,9 @@ def reconcile(old: Config, new: Config, *, tags: TagsOf) -> Plan:
     stop = tuple(name for name in before if name not in after)
     start = tuple(name for name in after if name not in before)
     restart = tuple(name for name in after if name in before and name not in kept)
-    rebuild = tuple(name for name in same if _filters(old, before[name], tags) != _filters(new, after[name], tags))
+    rebuild = tuple(
+        name for name in same if _filters(old, before[name], all_tags(old)) != _filters(new, after[name], all_tags(new))
+    )
     uplink = _uplink(old, new)
     log_level = new.log.level if new.log != old.log else None
     told = {device.name for device in new.devices}
@@ -130,7 +142,7 @@ def _filters(config: Config, device: DeviceSettings, tags: TagsOf) -> list[tuple
             continue
         mine = tuple(tag for tag in names if matches(settings.tags, tag))
         if mine:
-            found.append((settings.module, settings.name, settings.on_failure, settings.params, mine))
+            found.append((*(getattr(settings, key) for key in _FILTER_KEYS), mine))
     return found
 
 

@@ -14,12 +14,14 @@ from collections.abc import Awaitable, Callable
 
 from adapters.registry import protocol
 from gateway import logs
+from gateway.check import chain_of
 from gateway.config.models import Config, DeviceSettings
-from gateway.errors import SpoolError
+from gateway.errors import ModuleError, SpoolError
 from gateway.fleet import Fleet
 from gateway.outlet import Outlet
 from gateway.reconcile import Plan, UplinkChange, reconcile, settled
 from gateway.spool import Spool
+from gateway.states import memory_name
 
 __all__ = ["Running"]
 
@@ -48,13 +50,15 @@ class Running:
     async def begin(self) -> None:
         """Begins to read and to send. The spool is open."""
         self._outlet.start(self.config)
-        await self._spool.forget_others(device.name for device in self.config.devices)
+        devices = [device.name for device in self.config.devices]
+        await self._spool.forget_others([*devices, *map(memory_name, devices)])
+        await self.fleet.states.recall(devices)
         self.fleet.begin(self.config)
         self._begun = True
 
     def plan(self, config: Config) -> Plan:
         """What would be done to run with this configuration."""
-        return reconcile(self.config, config, tags=_tags)
+        return reconcile(self.config, config, tags=_tags, derived=_derived)
 
     async def apply(self, config: Config, *, commit: Callable[[], Awaitable[None]]) -> Plan:
         """Runs with another configuration from now on.
@@ -107,3 +111,10 @@ class Running:
 
 def _tags(device: DeviceSettings) -> list[str]:
     return [spec.tag for spec in protocol(device.type).points(device)]
+
+
+def _derived(config: Config, device: DeviceSettings) -> list[str]:
+    try:
+        return [one.tag for step in chain_of(config, device) for one in step.derived]
+    except ModuleError:  # a file that is gone makes nothing; building the chain tells
+        return []

@@ -24,6 +24,7 @@ from gateway.metrics import Metrics
 from gateway.missing import Missing
 from gateway.policy import Device
 from gateway.spool import Memory
+from gateway.states import States
 from gateway.wasm.chain import Chain
 
 __all__ = ["Source"]
@@ -43,6 +44,7 @@ class Source:
         site: what it has in common with the gateway's other devices.
         memory: what the adapter remembers of the device.
         missing: what is missing of the device.
+        states: keeps what its filters remember.
     """
 
     def __init__(
@@ -58,7 +60,9 @@ class Source:
         site: Site,
         memory: Memory,
         missing: Missing,
+        states: States,
     ) -> None:
+        self._states = states
         self.settings = settings
         self.points = points
         self.chain = chain
@@ -116,10 +120,13 @@ class Source:
         if self._task is not None:
             await end(self._task)
             self._task = None
+        self._states.take(self.settings.name, self.chain)
         self.chain.close()
 
     def use(self, chain: Chain) -> None:
-        """Filters with another chain from the next batch on."""
+        """Filters with another chain from the next batch on; it goes on from what the old one remembers."""
+        self._states.take(self.settings.name, self.chain)
+        self._states.give(self.settings.name, chain)
         self.chain.close()
         self.chain = chain
 

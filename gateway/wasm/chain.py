@@ -25,6 +25,7 @@ from gateway.wasm.manifest import Manifest, read_manifest
 from gateway.wasm.plan import Tag, plan_chain
 from gateway.wasm.split import join, split
 from gateway.wasm.stage import BoundFilter, FilterHealth, Stage
+from gateway.wasm.state import KeptState
 
 __all__ = ["Applied", "Chain", "Intern", "bind", "build_chain"]
 
@@ -51,7 +52,10 @@ class Chain:
     """
 
     def __init__(self, host: Host, filters: Sequence[BoundFilter], *, device: str, known: frozenset[int]) -> None:
-        self._stages = tuple(Stage(host, bound, device=device, known=known) for bound in filters)
+        keys = _keys([bound.name for bound in filters])
+        self._stages = tuple(
+            Stage(host, bound, device=device, known=known, key=key) for bound, key in zip(filters, keys, strict=True)
+        )
 
     def __len__(self) -> int:
         return len(self._stages)
@@ -79,6 +83,21 @@ class Chain:
                     batch, held = split(batch, stage.points)
                     aside = join(aside, held)
         return Applied(batch, aside or None)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The names that its filters' states are kept under."""
+        return frozenset(stage.key for stage in self._stages)
+
+    def states(self) -> list[KeptState]:
+        """What its modules remember now, of those that save it."""
+        found = [stage.state() for stage in self._stages]
+        return [one for one in found if one is not None]
+
+    def resume(self, kept: Sequence[KeptState]) -> None:
+        """Lets its modules go on from these states; to be called before the first batch."""
+        for stage in self._stages:
+            stage.resume(kept)
 
     def health(self, now_ns: int) -> list[FilterHealth]:
         """The state of each filter at this moment, UTC ns."""
@@ -139,6 +158,11 @@ def build_chain(
     filters = bind(settings, device=device, points=points, base=base, intern=intern)
     derived = {number for one in filters for column in one.outputs for number in column if number}
     return Chain(host, filters, device=device, known=frozenset(number for number, _ in points) | derived)
+
+
+def _keys(names: Sequence[str]) -> list[str]:
+    """The names, each with its number where it stands there again."""
+    return [name if name not in names[:place] else f"{name}/{place}" for place, name in enumerate(names)]
 
 
 def _manifest(settings: FilterSettings, base: Path) -> Manifest | None:

@@ -55,6 +55,8 @@ class LoadedModule:
     linked: InstancePre
     """The module with a trap in the place of each of its imports, ready to be instantiated in any store."""
     source: str
+    digest: str
+    """SHA-256 of its file."""
 
     @property
     def label(self) -> str:
@@ -140,7 +142,7 @@ class Host:
             raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
         except ModuleError as error:
             raise ModuleError(f"module {path}: {error}") from None
-        loaded = self._loaded[digest] = LoadedModule(manifest, module, linked, str(path))
+        loaded = self._loaded[digest] = LoadedModule(manifest, module, linked, str(path), digest)
         return loaded
 
     def store(self) -> Store:

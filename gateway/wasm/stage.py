@@ -7,22 +7,29 @@ gateway runs on, the policy applies, status shows why, and a file that comes bac
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gateway.batch import Batch
 from gateway.errors import ModuleError
 from gateway.wasm.answer import Change, weigh
 from gateway.wasm.breaker import Breaker
 from gateway.wasm.failure import GuestFailure
-from gateway.wasm.host import Host
+from gateway.wasm.host import Host, LoadedModule
 from gateway.wasm.instance import Instance
 from gateway.wasm.manifest import resolve_params
+from gateway.wasm.state import MOST_BYTES, KeptState, fitting
 
 __all__ = ["BoundFilter", "FilterHealth", "Stage"]
+
+log = logging.getLogger(__name__)
+
+_HELD_A_POINT: Final = 1
+"""Readings of a point that a module may have under way when its state goes to another instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +86,11 @@ class Stage:
         bound: which filter, on which points.
         device: name of the device, for texts.
         known: numbers of all the device's points.
+        key: its name in the device's chain, which no other filter of it has.
     """
 
-    def __init__(self, host: Host, bound: BoundFilter, *, device: str, known: frozenset[int]) -> None:
+    def __init__(self, host: Host, bound: BoundFilter, *, device: str, known: frozenset[int], key: str = "") -> None:
+        self.key = key or bound.name
         self.on_failure = bound.on_failure
         self.points = frozenset(bound.points)
         self._host = host
@@ -90,6 +99,9 @@ class Stage:
         self._known = known
         self._label = bound.module
         self._instance: Instance | None = None
+        self._loaded: LoadedModule | None = None
+        self._values: tuple[float, ...] = ()
+        self._kept: Sequence[KeptState] = ()
         self._held = 0
         self._owed = 0
         self._outputs = sum(any(column) for column in bound.outputs)
@@ -151,6 +163,29 @@ class Stage:
             state = "working" if self._worked else "idle"
         return FilterHealth(self._bound.name, self._label, state, self._failures, self._last_error, parked_until_ns)
 
+    def state(self) -> KeptState | None:
+        """What the module remembers now; None where it saves nothing, or does not run."""
+        instance, loaded = self._instance, self._loaded
+        if instance is None or loaded is None or not loaded.manifest.state:
+            return None
+        try:
+            state = instance.save()
+        except GuestFailure as failure:
+            log.warning("%s: its state cannot be saved: %s", self._where, failure)
+            self.close()
+            return None
+        if len(state) > MOST_BYTES:
+            log.warning("%s: its state of %d bytes is not kept, at most %d are", self._where, len(state), MOST_BYTES)
+            return None
+        manifest = loaded.manifest
+        return KeptState(self.key, manifest.name, manifest.state, loaded.digest, state) if state else None
+
+    def resume(self, kept: Sequence[KeptState]) -> None:
+        """Lets the first instance go on from the state that fits it; to be called before the first batch."""
+        self._kept = kept
+        if self._instance is not None and self._loaded is not None:
+            self._instance = self._resumed(self._instance, self._loaded)
+
     def close(self) -> None:
         """Gives the instance's memory back; a later batch makes a new one."""
         if self._instance is not None:
@@ -178,8 +213,31 @@ class Stage:
         if bound.outputs and len(bound.outputs) != len(loaded.manifest.outputs):
             raise GuestFailure("load", f"module {loaded.label} has other outputs than when the gateway started with it")
         self._label = loaded.label
+        self._loaded = loaded
+        self._values = values
         self._held = 0
-        return Instance(self._host, loaded, bound.points, values, outputs=bound.outputs, who=self._where)
+        return self._resumed(self._instance_of(loaded), loaded)
+
+    def _instance_of(self, loaded: LoadedModule) -> Instance:
+        bound = self._bound
+        return Instance(self._host, loaded, bound.points, self._values, outputs=bound.outputs, who=self._where)
+
+    def _resumed(self, instance: Instance, loaded: LoadedModule) -> Instance:
+        """The instance with the state that was kept for it; one that does not take it begins anew."""
+        manifest = loaded.manifest
+        kept = fitting(self._kept, filter_=self.key, module=manifest.name, version=manifest.state, digest=loaded.digest)
+        self._kept = ()  # after a failure it begins anew: the state may be what it failed on
+        if kept is None:
+            return instance
+        try:
+            instance.load(kept.state)
+        except GuestFailure as failure:
+            log.warning("%s: it begins anew, its state cannot be used: %s", self._where, failure)
+            instance.close()
+            return self._instance_of(loaded)
+        # What it held back of earlier batches it may let go now; how much that is, nobody has counted.
+        self._held = len(self._bound.points) * _HELD_A_POINT
+        return instance
 
     def _note(self, failure: GuestFailure, now_ns: int) -> None:
         self.close()

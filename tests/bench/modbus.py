@@ -63,7 +63,7 @@ async def _polled() -> dict[str, float]:
             await asyncio.sleep(CYCLES * INTERVAL_S)
             slots = (time.monotonic() - began_s) / INTERVAL_S
             gained = [len(site.inbox.of(i)) - before[i] for i in living]
-            classes: list[dict[str, Any]] = site.context.facts["classes"]()
+            classes: list[dict[str, Any]] = site.fact("classes")
             return {
                 "200 units, 20 dead: slots": slots,
                 "polls of the living, least": min(gained),

@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import psutil
 from asyncua import ua
 from msgspec import structs
+from pymodbus.framer import FramerType
+from pymodbus.simulator import SimDevice
 
 from adapters import base, modbus, opcua
 from adapters.base import Protocol
-from adapters.modbus.settings import ModbusSettings, ModbusTag
+from adapters.modbus.settings import ModbusSettings, ModbusTag, TlsClientSettings
 from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from gateway.config.models import DeviceSettings
 from tests.adapters.modbus import rig as modbus_rig
 from tests.adapters.opcua import secured
 from tests.adapters.opcua.certificates import make
 from tests.adapters.opcua.plc import Plc
+from tests.gateway.uplink.certificates import Authority
 
 __all__ = ["SITES", "Site"]
 
@@ -162,8 +167,11 @@ class ModbusSite(Site):
         if self._plc is not None:
             return
         device = modbus_rig.device(holding={0: [1, 2, 3]})
-        self._plc = await self._running.enter_async_context(modbus_rig.plc(device, port=self.port))
+        self._plc = await self._running.enter_async_context(self._serve(device))
         self.port = self._plc.port
+
+    def _serve(self, device: SimDevice) -> AbstractAsyncContextManager[modbus_rig.Plc]:
+        return modbus_rig.plc(device, port=self.port)
 
     async def stop(self) -> None:
         self._plc = None
@@ -183,4 +191,47 @@ class ModbusSite(Site):
         """Every poll is news."""
 
 
-SITES: dict[str, type[Site]] = {"opcua": OpcuaSite, "opcua secured": SecuredOpcuaSite, "modbus": ModbusSite}
+class RtuSite(ModbusSite):
+    """The frames of a serial line, through a TCP connection: they have no transaction id."""
+
+    def _serve(self, device: SimDevice) -> AbstractAsyncContextManager[modbus_rig.Plc]:
+        return modbus_rig.plc(device, port=self.port, framer=FramerType.RTU)
+
+    def settings(self, port: int) -> ModbusSettings:
+        return structs.replace(super().settings(port), transport="rtu_over_tcp")
+
+
+class TlsSite(ModbusSite):
+    """Modbus TCP, encrypted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self._authority = Authority(Path(self._folder.name))
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(*self._authority.issue("127.0.0.1"))
+
+    def _serve(self, device: SimDevice) -> AbstractAsyncContextManager[modbus_rig.Plc]:
+        return modbus_rig.plc(device, port=self.port, tls=self._context)
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def settings(self, port: int) -> ModbusSettings:
+        tls = TlsClientSettings(ca_file=str(self._authority.certificate))
+        return structs.replace(super().settings(port), transport="tls", tls=tls)
+
+    @property
+    def connections(self) -> int:
+        """By the system's own list: pymodbus never forgets a connection whose handshake was broken off."""
+        sockets = psutil.Process().net_connections("tcp4")
+        return sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == self.port for one in sockets)
+
+
+SITES: dict[str, type[Site]] = {
+    "opcua": OpcuaSite,
+    "opcua secured": SecuredOpcuaSite,
+    "modbus": ModbusSite,
+    "modbus rtu": RtuSite,
+    "modbus tls": TlsSite,
+}
