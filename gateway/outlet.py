@@ -39,6 +39,7 @@ class Outlet:
         self.on_command: TakeCommand | None = None
         """Takes the command messages of each uplink that is started from now on; None: none are subscribed to."""
         self._spool = spool
+        spool.on_late(self.came_late)
         self._crew = crew
         self._metrics = metrics
         self._now_ns = now_ns
@@ -59,6 +60,11 @@ class Outlet:
         """Says that rows up to this number may have been committed and never offered."""
         if self._uplink is not None:
             self._uplink.look_again(seq)
+
+    def came_late(self, first: int, last: int) -> None:
+        """Says that rows of these numbers came in below those that were read."""
+        if self._uplink is not None:
+            self._uplink.came_late(first, last)
 
     @property
     def configured(self) -> bool:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from gateway.config.words import many
 from gateway.health import Health, State
 from gateway.spool import SpoolStats
 from gateway.wasm.chain import Chain
@@ -28,7 +29,7 @@ def spool_state(stats: SpoolStats) -> tuple[State, str]:
     if stats.quarantined is not None:
         return State.DEGRADED, (
             f"the database was damaged and is kept as {stats.quarantined}; a new one has taken its place. "
-            "What the damaged one held is not sent; restart the gateway to clear this message"
+            f"{_rescue(stats)}; restart the gateway to clear this message"
         )
     if stats.notice:
         return State.UP, f"storing; {stats.notice}"
@@ -36,6 +37,13 @@ def spool_state(stats: SpoolStats) -> tuple[State, str]:
         # A wish that is not met harms nothing today; there is an alert for it.
         return State.UP, "storing; but database.autonomy_hours cannot be held at the rate of today: see its forecast"
     return State.UP, "storing"
+
+
+def _rescue(stats: SpoolStats) -> str:
+    if stats.rescuing:
+        return f"What is whole in it is being carried over: {many(stats.rescued_readings, 'reading')} so far"
+    lost = stats.dropped.get("spool_damaged", 0)
+    return f"{many(stats.rescued_readings, 'reading')} were carried over, {lost} are lost and counted"
 
 
 def filter_state(health: FilterHealth) -> tuple[State, str]:

@@ -17,17 +17,18 @@ from typing import Final, NoReturn
 
 from adapters.base import Context, Emit
 from adapters.clock import SourceClock
-from adapters.opcua.continuity import Continued, Continuity
+from adapters.opcua.continuity import Continuity, Subscription
 from adapters.opcua.decode import Items, decode
 from adapters.opcua.failures import status_name
 from adapters.opcua.items import CANNOT_BE_MONITORED, MonitoredItems
+from adapters.opcua.kept import Subscribed
 from adapters.opcua.layout import intervals, layout_of
 from adapters.opcua.paths import parse_place
 from adapters.opcua.places import Places
 from adapters.opcua.plan import endpoint, items_of
 from adapters.opcua.poll import Poller
 from adapters.opcua.publish import WINDOW, Arrival, Publisher
-from adapters.opcua.session import Limits, Session, Subscribed
+from adapters.opcua.session import Limits, Session
 from adapters.opcua.settings import OpcuaSettings
 from adapters.opcua.shapes import Shapes
 from adapters.opcua.trust import LOOK_S
@@ -77,14 +78,9 @@ class OpcuaAdapter:
             reader.look_at_clock(limits.time_ns, self._context.now_ns())
             places = Places(session, self._where, limits.namespaces)
             self._writer = TagWriter(session, self._settings, places, self._items, self._context.now_ns)
-            subscriptions, continued = await self._subscribe(session, places, limits)
-            reader.began(subscriptions, continued=bool(continued))
-            if continued:
-                self._context.missing.resumed()
-            elif continuity.was_read:
-                reader.mark_all("unreachable")  # nobody knows what changed while there was no subscription
-            continuity.was_read = True
-            await self._read(session, places, limits, reader, subscriptions, continued)
+            subscriptions = await self._subscribe(session, places, limits)
+            reader.began(subscriptions)
+            await self._read(session, places, limits, reader, subscriptions)
         except SourceLost:
             lost = True
             raise
@@ -99,8 +95,7 @@ class OpcuaAdapter:
         places: Places,
         limits: Limits,
         reader: _Reader,
-        subscriptions: Sequence[Subscribed],
-        continued: Sequence[Continued],
+        subscriptions: Sequence[Subscription],
     ) -> NoReturn:
         """Reads over an open session until it is lost."""
         continuity = self._continuity
@@ -112,32 +107,30 @@ class OpcuaAdapter:
             async with asyncio.TaskGroup() as group:
                 window = WINDOW + max(0, len(subscriptions) - 1)
                 publisher = Publisher(session, group, window=window, now_ns=self._context.now_ns)
-                for place, one in enumerate(subscriptions):
-                    silence_s = one.sign_of_life_s + self._settings.timeout_s
-                    if continued:
-                        _, durable, held, exact = continued[place]
-                        publisher.take_over(one.id, silence_s=silence_s, durable=durable, held=held, exact=exact)
+                for granted, held in subscriptions:
+                    silence_s = granted.sign_of_life_s + self._settings.timeout_s
+                    if held is None:
+                        publisher.begin(granted.id, silence_s=silence_s)
                     else:
-                        publisher.begin(one.id, silence_s=silence_s)
+                        publisher.take_over(granted.id, held, silence_s=silence_s)
                 monitored = MonitoredItems(
                     self._settings,
                     places,
                     session=session,
-                    subscriptions=[one.id for one in subscriptions],
-                    refused=continuity.refused if continued else None,
-                    short=continuity.short if continued else None,
+                    subscriptions=[one.granted.id for one in subscriptions],
+                    refused=continuity.refused,
+                    short=continuity.short,
                 )
                 items = partial(
                     reader.look_after,
                     monitored,
-                    shapes,
                     session,
                     limits.items_per_request,
                     places=places,
-                    continued=bool(continued),
                 )
                 chores = {
                     "items": items,
+                    "types": partial(reader.learn, shapes),
                     "polling": partial(reader.poll, monitored, Poller(session, places)),
                     "sign of life": partial(_stay_alive, session),
                     "trust": partial(_stay_trusted, session),
@@ -149,16 +142,14 @@ class OpcuaAdapter:
             reason = _reason(failures)
             if not isinstance(reason, SourceLost):
                 await continuity.forget()  # what failed once would come again, and fail again
-            elif publisher is not None and await _is_spoiled(publisher, session, continued=bool(continued)):
+            elif publisher is not None and await _is_spoiled(publisher, session, subscriptions):
                 await continuity.forget()
             raise reason from None
         finally:
             if publisher is not None and publisher.heard:
                 continuity.heard()
 
-    async def _subscribe(
-        self, session: Session, places: Places, limits: Limits
-    ) -> tuple[list[Subscribed], list[Continued]]:
+    async def _subscribe(self, session: Session, places: Places, limits: Limits) -> list[Subscription]:
         """The session's subscriptions: those of the session before where they can be gone on with, else new ones."""
         continuity = self._continuity
         found = await places.find(range(len(self._where)))
@@ -166,7 +157,7 @@ class OpcuaAdapter:
         layout = await asyncio.to_thread(layout_of, self._settings, nodes)
         continued = await continuity.go_on(session, server=limits.server, layout=layout)
         if continued:
-            return [one.subscribed for one in continued], continued
+            return continued
         subscriptions: list[Subscribed] = []
         for interval_ms in intervals(self._settings):
             subscribed = await session.subscribe(interval_ms)
@@ -175,7 +166,7 @@ class OpcuaAdapter:
             subscriptions.append(subscribed)
         if subscriptions:
             await continuity.begin(subscriptions, server=limits.server, layout=layout)
-        return subscriptions, []
+        return [Subscription(one) for one in subscriptions]
 
     async def write(self, tag: str, value: Value) -> Reading:
         """Writes one value over the session that reads, and reads it back.
@@ -216,14 +207,21 @@ class _Reader:
         self._one_at_a_time = asyncio.Lock()
         self._lost: set[int] = set()
         self._strange: dict[int, str] = {}
+        self._strange_type = asyncio.Event()
         self._clock = clock
         self._live = False
         self._facts = context.facts
         self._facts.clear()
         self._facts.update(notifications=0, republished=0, lost_notifications=0, unsure_notifications=0)
 
-    def began(self, subscriptions: Sequence[Subscribed], *, continued: bool) -> None:
+    def began(self, subscriptions: Sequence[Subscription]) -> None:
         """Notes what the server granted, and whether it goes on where an earlier session ended."""
+        continued = _is_continued(subscriptions)
+        if continued:
+            self._context.missing.resumed()
+        elif self._continuity.was_read:
+            self.mark_all("unreachable")  # nobody knows what changed while there was no subscription
+        self._continuity.was_read = True
         wanted = len(intervals(self._settings))
         self._facts.update(
             subscriptions=len(subscriptions),
@@ -231,11 +229,12 @@ class _Reader:
             continued=continued,
             items_monitored=0,
         )
-        if subscriptions:
+        granted = [one.granted for one in subscriptions]
+        if granted:
             self._facts.update(
-                publishing_interval_ms=min(one.interval_ms for one in subscriptions),
-                sign_of_life_s=max(one.sign_of_life_s for one in subscriptions),
-                subscription_lifetime_s=min(one.lifetime_s for one in subscriptions),
+                publishing_interval_ms=min(one.interval_ms for one in granted),
+                sign_of_life_s=max(one.sign_of_life_s for one in granted),
+                subscription_lifetime_s=min(one.lifetime_s for one in granted),
             )
 
     def ended(self) -> None:
@@ -256,15 +255,13 @@ class _Reader:
     async def look_after(
         self,
         monitored: MonitoredItems,
-        shapes: Shapes,
         session: Session,
         items_per_request: int,
         *,
         places: Places,
-        continued: bool,
     ) -> NoReturn:
         """Has all tags monitored, and seldom asks again for those that were refused."""
-        if not continued:
+        if not self._continuity.complete:
             await self._ask(monitored, range(len(self._items.points)), items_per_request)
         self._account(monitored)
         await self._emit(self._refusals(monitored.refused))
@@ -279,7 +276,18 @@ class _Reader:
                 await self._continuity.making_items()
                 await self._ask(monitored, tuple(monitored.refused), items_per_request)
                 self._account(monitored)
-            if again := await shapes.learn_unknown():
+
+    async def learn(self, shapes: Shapes) -> NoReturn:
+        """Learns types as they are met; what the server does not describe, it is seldom asked about again."""
+        while True:
+            once_more = False
+            try:
+                async with asyncio.timeout(self._settings.retry_refused_s):
+                    await self._strange_type.wait()
+            except TimeoutError:
+                once_more = True
+            self._strange_type.clear()
+            if again := await shapes.learn_unknown(once_more=once_more):
                 self._strange.clear()
                 self._name_strange({})
                 await self._emit(self._decoded(again))
@@ -341,6 +349,9 @@ class _Reader:
             self._count(cause, number)
         if decoded.strange:
             self._name_strange(decoded.strange)
+        if self._items.types.news:
+            self._items.types.news = False
+            self._strange_type.set()
         if not decoded.complete:
             self.mark_all("lost_notification")
         verdict = self._clock.distrusted
@@ -353,7 +364,7 @@ class _Reader:
     async def _emit(self, batch: Batch, mark: bytes = b"") -> None:
         if batch or mark:
             async with self._one_at_a_time:
-                await (self._emit_to(batch, mark) if mark else self._emit_to(batch))
+                await self._emit_to(batch, mark)
 
     def mark_all(self, cause: str) -> None:
         """Nobody knows whose readings went missing, so the next one of each tag says that some may have.
@@ -417,14 +428,18 @@ async def _stay_trusted(session: Session) -> NoReturn:
         await session.look_after_trust()
 
 
-async def _is_spoiled(publisher: Publisher, session: Session, *, continued: bool) -> bool:
+def _is_continued(subscriptions: Sequence[Subscription]) -> bool:
+    return any(one.held is not None for one in subscriptions)
+
+
+async def _is_spoiled(publisher: Publisher, session: Session, subscriptions: Sequence[Subscription]) -> bool:
     """Whether the subscriptions must not be taken over again: their numbers make no sense, or they are dead.
 
     Dead is what was taken over and says nothing while its server answers everything else.
     """
     if publisher.spoiled:
         return True
-    if not (continued and session.connected) or publisher.heard:
+    if not (_is_continued(subscriptions) and session.connected) or publisher.heard:
         return False
     try:
         await session.stay_alive()

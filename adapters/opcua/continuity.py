@@ -19,30 +19,35 @@ from typing import Final, NamedTuple
 import msgspec
 
 from adapters.base import Memory
-from adapters.opcua.kept import Kept, KeptSubscription, Next, decide, read_kept, read_mark, write_mark
-from adapters.opcua.session import Session, Subscribed
+from adapters.opcua.kept import Kept, Next, Subscribed, decide, read_kept, read_mark, write_mark
+from adapters.opcua.session import Session
 
-__all__ = ["Continued", "Continuity"]
+__all__ = ["Continuity", "Held", "Subscription"]
 
 _MOST_SILENT: Final = 3
 """Sessions that took subscriptions over and never heard of them, one after the other, before these are given up."""
 
 
-class Continued(NamedTuple):
-    """A subscription that was taken over.
+class Held(NamedTuple):
+    """What a subscription that was taken over may still have for us.
 
     Attributes:
-        subscribed: what the server granted when it was made.
         durable: number of its last message that is durable; 0 where none is.
-        held: numbers of the messages that the server still holds.
+        numbers: of the messages that the server says it still holds.
         exact: whether nothing after `durable` was acknowledged. The mark of another process may lag behind, where
             filters left nothing of the last messages.
     """
 
-    subscribed: Subscribed
     durable: int
-    held: tuple[int, ...]
+    numbers: tuple[int, ...]
     exact: bool
+
+
+class Subscription(NamedTuple):
+    """A subscription of this session: what the server granted, and what it holds where it was taken over."""
+
+    granted: Subscribed
+    held: Held | None = None
 
 
 class Continuity:
@@ -64,7 +69,7 @@ class Continuity:
         self._silent = 0
         self.was_read = False
 
-    async def go_on(self, session: Session, *, server: str, layout: str) -> list[Continued]:
+    async def go_on(self, session: Session, *, server: str, layout: str) -> list[Subscription]:
         """Takes over what is remembered; nothing where reading has to begin anew.
 
         Args:
@@ -87,19 +92,21 @@ class Continuity:
             if what is Next.GO_ON and taken and not any(one.status for one in taken):
                 self._silent += 1
                 return [
-                    Continued(
-                        _subscribed(subscription),
-                        durable=self._durable.get(subscription.id, 0),
-                        held=one.available,
-                        exact=subscription.id in self._own,
+                    Subscription(
+                        granted, Held(self._durable.get(granted.id, 0), one.available, exact=granted.id in self._own)
                     )
-                    for subscription, one in zip(kept.subscriptions, taken, strict=True)
+                    for granted, one in zip(kept.subscriptions, taken, strict=True)
                 ]
             ours = [number for number, one in zip(kept.ids, taken, strict=False) if not one.status]
             if ours:
                 await session.unsubscribe(ours)
         self._kept = None
         return []
+
+    @property
+    def complete(self) -> bool:
+        """Whether all items are known to be there, but for those that were refused."""
+        return self._kept is not None and self._kept.complete
 
     @property
     def refused(self) -> Mapping[int, int]:
@@ -120,15 +127,7 @@ class Continuity:
             epoch=os.urandom(8),
             server=server,
             layout=layout,
-            subscriptions=tuple(
-                KeptSubscription(
-                    id=one.id,
-                    interval_ms=one.interval_ms,
-                    sign_of_life_s=one.sign_of_life_s,
-                    lifetime_s=one.lifetime_s,
-                )
-                for one in subscriptions
-            ),
+            subscriptions=tuple(subscriptions),
         )
         await self._keep()
 
@@ -176,7 +175,7 @@ class Continuity:
         Args:
             lost: whether the session ends because the source was lost, and not because we stop.
         """
-        if self._kept is None or not self._kept.complete:
+        if not self.complete:
             return False
         return lost if self._memory is None else self._memory.wanted
 
@@ -194,7 +193,3 @@ class Continuity:
         # Where the disk refuses, this process still knows, and the next one begins anew.
         if self._memory is not None and self._kept is not None:
             await self._memory.keep(self._kept.encode())
-
-
-def _subscribed(kept: KeptSubscription) -> Subscribed:
-    return Subscribed(kept.id, kept.interval_ms, sign_of_life_s=kept.sign_of_life_s, lifetime_s=kept.lifetime_s)

@@ -57,7 +57,7 @@ class MonitoredItems:
         places: where each tag is, by its index.
         session: where to ask.
         subscriptions: ids at the server, one for each of `layout.intervals`; none where the server offers none.
-        refused: what was refused before, where the subscriptions were taken over.
+        refused: what was refused before, where the subscriptions were taken over; else nothing.
         short: what was not granted before; the same.
 
     Attributes:
@@ -73,8 +73,8 @@ class MonitoredItems:
         *,
         session: Session,
         subscriptions: Sequence[int],
-        refused: Mapping[int, int] | None = None,
-        short: Mapping[str, int] | None = None,
+        refused: Mapping[int, int],
+        short: Mapping[str, int],
     ) -> None:
         self._settings = settings
         self._places = places
@@ -82,8 +82,8 @@ class MonitoredItems:
         self.subscriptions = subscriptions
         self._groups = group_of(settings)
         self._most = ITEMS_PER_REQUEST
-        self.refused: dict[int, int] = dict(refused or {})
-        self.short = dict.fromkeys(("deadbands_refused", "queues_shortened", "samplings_slowed"), 0) | dict(short or {})
+        self.refused: dict[int, int] = dict(refused)
+        self.short = dict.fromkeys(("deadbands_refused", "queues_shortened", "samplings_slowed"), 0) | dict(short)
 
     async def ask(self, handles: Sequence[int], items_per_request: int) -> dict[int, int]:
         """Asks the server to monitor these tags; afterwards `refused` is up to date for them.

@@ -16,15 +16,22 @@ from typing import Final
 
 import msgspec
 
-__all__ = ["Kept", "KeptSubscription", "Next", "decide", "fingerprint", "read_kept", "read_mark", "write_mark"]
+__all__ = ["Kept", "Next", "Subscribed", "decide", "fingerprint", "read_kept", "read_mark", "write_mark"]
 
 _VERSION: Final = 1
 _EPOCH_BYTES: Final = 8
 _PAIR: Final = struct.Struct("<II")
 
 
-class KeptSubscription(msgspec.Struct, frozen=True, kw_only=True):
-    """One subscription: its id at the server, and what the server granted (milliseconds, seconds)."""
+class Subscribed(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription as the server granted it.
+
+    Attributes:
+        id: its number at the server.
+        interval_ms: how often the server publishes, in milliseconds.
+        sign_of_life_s: longest time between two notifications or keep-alives, in seconds.
+        lifetime_s: how long the server keeps it while nobody asks for its messages, in seconds.
+    """
 
     id: int
     interval_ms: float
@@ -49,7 +56,7 @@ class Kept(msgspec.Struct, frozen=True, kw_only=True):
     epoch: bytes
     server: str
     layout: str
-    subscriptions: tuple[KeptSubscription, ...]
+    subscriptions: tuple[Subscribed, ...]
     refused: dict[int, int] = {}
     short: dict[str, int] = {}
     complete: bool = False

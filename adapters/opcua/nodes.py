@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from urllib.parse import unquote
 from uuid import UUID
 
-__all__ = ["NodeAddress", "parse_node"]
+__all__ = ["NodeAddress", "parse_node", "uri_text"]
 
 _TEXT: Final = re.compile(
     r"(?:ns=(?P<index>[0-9]{1,5});|nsu=(?P<uri>[^;]+);)?(?P<form>[isgb])=(?P<value>.+)", re.DOTALL
@@ -29,6 +29,11 @@ class NodeAddress(NamedTuple):
     namespace: int
     uri: str | None
     identifier: int | str | UUID | bytes
+
+
+def uri_text(uri: str) -> str:
+    """A namespace URI as it stands in a node id, between `nsu=` and the `;` behind it."""
+    return uri.replace("%", "%25").replace(";", "%3B")
 
 
 def parse_node(text: str) -> NodeAddress:

@@ -11,18 +11,15 @@ is written %3B or %25, as in a node id.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import unquote
 
 from adapters.opcua.nodes import NodeAddress, parse_node
 
-__all__ = ["BrowsePath", "Place", "Step", "parse_path", "parse_place", "path_text"]
+__all__ = ["BrowsePath", "Place", "Step", "parse_path", "parse_place"]
 
 _STEP: Final = re.compile(r"/(?:(?P<index>[0-9]{1,5}):|nsu=(?P<uri>[^;]+);)?+(?P<name>(?:&.|[^&/])+)", re.DOTALL)
 _ESCAPED: Final = re.compile(r"&(.)", re.DOTALL)
-_LIKE_A_NAMESPACE: Final = re.compile(r"[0-9]{1,5}:|nsu=")
-_TO_ESCAPE: Final = re.compile(r"[&/]")
 
 
 class Step(NamedTuple):
@@ -76,14 +73,3 @@ def parse_path(text: str) -> BrowsePath:
             "(a / in a name is written &/, an & is written &&)"
         )
     return BrowsePath(tuple(steps))
-
-
-def path_text(steps: Iterable[Step]) -> str:
-    """The path as `parse_path` reads it."""
-    return "".join("/" + _namespace(step) + _TO_ESCAPE.sub(r"&\g<0>", step.name) for step in steps)
-
-
-def _namespace(step: Step) -> str:
-    if step.uri is not None:
-        return "nsu=" + step.uri.replace("%", "%25").replace(";", "%3B") + ";"
-    return f"{step.namespace}:" if step.namespace or _LIKE_A_NAMESPACE.match(step.name) else ""

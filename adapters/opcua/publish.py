@@ -22,9 +22,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from adapters.opcua.continuity import Held
 from adapters.opcua.message import Message
 from adapters.opcua.sequence import following, missing, step
 from adapters.opcua.session import Session
@@ -145,21 +146,17 @@ class Publisher:
         """
         self._streams[subscription] = _Stream(silence_s, None)
 
-    def take_over(
-        self, subscription: int, *, silence_s: float, durable: int, held: Iterable[int], exact: bool = True
-    ) -> None:
+    def take_over(self, subscription: int, held: Held, *, silence_s: float) -> None:
         """Adds a subscription of an earlier session.
 
         Args:
             subscription: its id at the server.
+            held: how far it was dealt with, and what the server still has of it.
             silence_s: longest wait for a sign of life, in seconds.
-            durable: number of its last message that is durable; 0 where none is.
-            held: numbers of the messages that the server says it still holds.
-            exact: whether later ones than `durable` are certain not to have been durable and acknowledged too.
         """
-        expected = following(durable)
-        self._streams[subscription] = _Stream(silence_s, expected, exact=exact)
-        steps = {number: step(expected, number) for number in held}
+        expected = following(held.durable)
+        self._streams[subscription] = _Stream(silence_s, expected, exact=held.exact)
+        steps = {number: step(expected, number) for number in held.numbers}
         self._durable += [(subscription, number) for number, ahead in steps.items() if ahead < 0]
         self._held += [(subscription, number) for number in sorted(steps, key=steps.__getitem__) if steps[number] >= 0]
 

@@ -26,13 +26,14 @@ from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 from adapters.base import NOWHERE, Site
 from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
+from adapters.opcua.kept import Subscribed
 from adapters.opcua.message import Message, ns_since_1970, read_message, read_publish_result
 from adapters.opcua.plan import endpoint, security_words
 from adapters.opcua.secure import Secured, Upkeep, load_login, secure, why_not_opened
 from adapters.opcua.settings import OpcuaSettings
 from gateway.errors import SourceLost, TidegateError
 
-__all__ = ["CLOSE_S", "Limits", "Session", "Subscribed", "Transferred", "time_ns"]
+__all__ = ["CLOSE_S", "Limits", "Session", "Transferred", "time_ns"]
 
 CLOSE_S: Final = 1.0
 """Longest time that saying goodbye to a server may take, in seconds."""
@@ -63,22 +64,6 @@ class Limits(NamedTuple):
     items_per_request: int
     server: str = ""
     time_ns: int | None = None
-
-
-class Subscribed(NamedTuple):
-    """A subscription as the server granted it.
-
-    Attributes:
-        id: its number at the server.
-        interval_ms: how often the server publishes, in milliseconds.
-        sign_of_life_s: longest time between two notifications or keep-alives, in seconds.
-        lifetime_s: how long the server keeps it while nobody asks for its messages, in seconds.
-    """
-
-    id: int
-    interval_ms: float
-    sign_of_life_s: float
-    lifetime_s: float
 
 
 class Transferred(NamedTuple):
@@ -205,8 +190,8 @@ class Session:
         granted = response.Parameters
         interval_ms = float(granted.RevisedPublishingInterval)
         return Subscribed(
-            int(granted.SubscriptionId),
-            interval_ms,
+            id=int(granted.SubscriptionId),
+            interval_ms=interval_ms,
             sign_of_life_s=interval_ms / 1000 * max(1, int(granted.RevisedMaxKeepAliveCount)),
             lifetime_s=interval_ms / 1000 * int(granted.RevisedLifetimeCount),
         )

@@ -47,8 +47,11 @@ class Shapes:
         await self._ask_about(self._items.spreads)
         self._items.types.become(self._taught)
 
-    async def learn_unknown(self) -> bytes:
+    async def learn_unknown(self, *, once_more: bool) -> bytes:
         """Learns the types that were met since and not known.
+
+        Args:
+            once_more: ask also about those that the server was asked about before and did not describe.
 
         Returns:
             The body of a notification with the values that are to be decoded again; empty where nothing was learned.
@@ -61,6 +64,8 @@ class Shapes:
             return b""
         # A tag that was refused when the session began was not asked for its type.
         await self._ask_about(set().union(*unknown.values()) - self._asked)
+        if once_more:
+            self._teacher.hope()
         await self._teacher.learn_encodings(unknown)
         again = self._items.types.become(self._taught)
         if not again:

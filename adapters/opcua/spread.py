@@ -7,6 +7,7 @@ configuration, before any server is asked: the point table, the filters and the 
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
 from array import array
@@ -68,6 +69,7 @@ class Spread:
         return bool(self.elements) and len(self.selectors[0]) == 1
 
 
+@functools.lru_cache(maxsize=4096)
 def parse_field(text: str) -> Selector:
     """Reads a field's name, such as `Position.X` or `Samples[2].Value`.
 

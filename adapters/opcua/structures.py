@@ -107,11 +107,13 @@ class Types:
         layouts: by data type.
         encodings: data types by the id of their binary encoding.
         unknown: ids of encodings that were met and not known, and the tags that hold them.
+        news: whether that has become more since somebody last looked.
     """
 
     layouts: dict[NodeKey, Layout] = field(default_factory=dict)
     encodings: dict[NodeKey, NodeKey] = field(default_factory=dict)
     unknown: dict[NodeKey, set[int]] = field(default_factory=dict)
+    news: bool = False
     _met: set[NodeKey] = field(default_factory=set)
 
     def meet(self, encoding: NodeKey) -> None:
@@ -123,7 +125,9 @@ class Types:
         for encoding in self._met:
             # A server that makes up encodings must not take all memory.
             if encoding in self.unknown or len(self.unknown) < _MOST_UNKNOWN:
-                self.unknown.setdefault(encoding, set()).add(handle)
+                holders = self.unknown.setdefault(encoding, set())
+                self.news |= handle not in holders
+                holders.add(handle)
         self._met.clear()
 
     def become(self, taught: Types) -> set[int]:

@@ -18,6 +18,7 @@ from asyncua import ua
 from adapters.base import Survey, Variable
 from adapters.opcua.ask import or_lost
 from adapters.opcua.browse import browse_on
+from adapters.opcua.nodes import uri_text
 from adapters.opcua.read import attribute, read
 from adapters.opcua.session import Session
 from adapters.opcua.spread import MOST_ELEMENTS
@@ -27,6 +28,7 @@ from adapters.opcua.targets import Target, targets
 from adapters.opcua.texts import NodeKey, key_text
 from adapters.opcua.types import Teacher
 from adapters.opcua.variables import elements_in, may_be_written, type_names
+from gateway.config.tagsfile import LIST_MARK
 
 __all__ = ["MOST_NODES", "Walk"]
 
@@ -37,7 +39,6 @@ _BROWSED_TOGETHER: Final = 100
 _READ_TOGETHER: Final = 500
 _UNIT: Final = "EngineeringUnits"
 _SERVER: Final = (0, ua.ObjectIds.Server)
-_LIST_MARK: Final = "|"
 _ATTRIBUTES: Final = (
     ua.AttributeIds.DataType,
     ua.AttributeIds.ValueRank,
@@ -181,7 +182,7 @@ class Walk:
             if length is not None:
                 keys["elements"] = str(length)
             if key_of(data_type) in self._types.layouts:
-                keys["fields"] = _LIST_MARK.join(with_names(self._types.layouts, key_of(data_type)))
+                keys["fields"] = LIST_MARK.join(with_names(self._types.layouts, key_of(data_type)))
             described.append(
                 Variable(
                     place.path,
@@ -229,8 +230,7 @@ class Walk:
         namespace = key[0]
         if not self._asked.by_uri or not 0 < namespace < len(self._namespaces):
             return key_text(key)
-        uri = self._namespaces[namespace].replace("%", "%25").replace(";", "%3B")
-        return f"nsu={uri};{key_text((0, key[1]))}"
+        return f"nsu={uri_text(self._namespaces[namespace])};{key_text((0, key[1]))}"
 
 
 def _length(rank: object, dimensions: object) -> int | None:

@@ -12,6 +12,7 @@ import struct
 from typing import Final, NamedTuple, TypeAlias
 from uuid import UUID
 
+from adapters.opcua.nodes import uri_text
 from adapters.opcua.wire import I32, Malformed, span
 
 __all__ = ["NodeKey", "WireNode", "diagnostics", "key_text", "node_text", "qualified_name", "read_guid", "read_node"]
@@ -90,8 +91,7 @@ def node_text(node: WireNode) -> str:
     if not node.uri:
         text = key_text(node.key)
     else:
-        uri = node.uri.decode(errors="replace").replace("%", "%25").replace(";", "%3B")
-        text = f"nsu={uri};{_identifier(node.key[1])}"
+        text = f"nsu={uri_text(node.uri.decode(errors='replace'))};{_identifier(node.key[1])}"
     return f"svr={node.server};{text}" if node.server else text
 
 

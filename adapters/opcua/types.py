@@ -7,7 +7,7 @@ nobody describes stays unknown: its values are bad readings, counted and named.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, cast
 
 from asyncua import ua
@@ -23,16 +23,15 @@ from adapters.opcua.texts import NodeKey
 from adapters.opcua.wire import DAMAGE
 from gateway.config.words import many
 
-__all__ = ["ABSTRACT", "ENUMERATION", "INT32", "LAST_BUILT_IN", "Teacher"]
+__all__ = ["VARIANT", "Teacher", "built_in_type"]
 
-LAST_BUILT_IN: Final = 25
-ENUMERATION: Final = 29
-INT32: Final = 6
-ABSTRACT: Final = frozenset({0, 24, 26, 27, 28})
-"""None at all, BaseDataType, Number, Integer, UInteger: they are sent as a Variant, which says what it holds."""
-
+VARIANT: Final = 24
+"""A built-in type that may hold any other, and says which."""
 _STRUCTURE: Final = 22
-_VARIANT: Final = 24
+_INT32: Final = 6
+_ENUMERATION: Final = 29
+_ABSTRACT: Final = frozenset({0, VARIANT, 26, 27, 28})
+"""None at all, BaseDataType, Number, Integer, UInteger: they are sent as a Variant."""
 _HAS_ENCODING: Final = ua.NodeId(ua.ObjectIds.HasEncoding)
 _BINARY: Final = "Default Binary"
 _MOST_TYPES: Final = 2_000
@@ -45,6 +44,44 @@ _FORMS: Final = {
     ua.StructureType.UnionWithSubtypedValues: Form.UNION,
 }
 _SUBTYPED: Final = (ua.StructureType.StructureWithSubtypedValues, ua.StructureType.UnionWithSubtypedValues)
+
+
+async def built_in_type(
+    session: Session,
+    node: ua.NodeId,
+    namespaces: Sequence[str],
+    *,
+    doing: str,
+    known: Callable[[NodeKey], int | None] = lambda _key: None,
+) -> int | None:
+    """The built-in type that a data type is a kind of, by its supertypes.
+
+    Args:
+        session: where to ask.
+        node: the data type; it may be an alias, an enumeration, a structure, or abstract.
+        namespaces: the server's namespace URIs by index.
+        doing: what this is for, as an error would say it.
+        known: built-in types of data types that need not be asked about.
+
+    Returns:
+        Its id; `VARIANT` where only a value says which it is; None where it is a kind of none.
+
+    Raises:
+        SourceLost: there was no answer, or none that can be understood.
+    """
+    for _ in range(_MOST_SUPERTYPES):
+        key = key_of(node)
+        number = known(key)
+        if number is not None:
+            return number
+        if key[0] == 0 and isinstance(key[1], int) and key[1] <= _ENUMERATION:
+            return _standing_for(key[1])
+        (above,) = await browse(session, [node], doing=doing, most=1, types=SUBTYPE, inverse=True)
+        parent = next((target.node for target in targets(above.references, namespaces)), None)
+        if parent is None:
+            return None
+        node = parent
+    return None
 
 
 class Teacher:
@@ -73,11 +110,20 @@ class Teacher:
         if not nodes:
             return
         doing = f"learning the types of {many(len(nodes), 'variable')}"
-        wanted = [(node, number) for node in nodes for number in (ua.AttributeIds.DataType, ua.AttributeIds.Value)]
-        answers = await read(self._session, wanted, doing=doing)
-        types = [attribute(answer) for answer in answers[::2]]
-        await self._learn({key_of(one): one for one in types if isinstance(one, ua.NodeId)})
-        await self.learn_encodings(_seen(answers[1::2]))
+        answers = await read(self._session, [(node, ua.AttributeIds.DataType) for node in nodes], doing=doing)
+        types = [one if isinstance(one, ua.NodeId) else ua.NodeId() for one in map(attribute, answers)]
+        await self._learn({key_of(one): one for one in types})
+        # A value may be large, and is asked for only where the declared type leaves open what it is.
+        open_ones = [node for node, one in zip(nodes, types, strict=True) if self._leaves_open(key_of(one))]
+        values = await read(self._session, [(node, ua.AttributeIds.Value) for node in open_ones], doing=doing)
+        await self.learn_encodings(_seen(values))
+
+    def _leaves_open(self, key: NodeKey) -> bool:
+        """Whether values of a data type may be structures that are not known by it."""
+        if key in self._types.layouts:
+            return False
+        number = _standing_for(cast("int", key[1])) if _is_built_in(key) else self._built_in.get(key)
+        return number in (None, _STRUCTURE, VARIANT)
 
     async def learn_types(self, nodes: Iterable[ua.NodeId]) -> None:
         """Learns these data types, as far as they are structures.
@@ -86,6 +132,10 @@ class Teacher:
             SourceLost: there was no answer, or none that can be understood.
         """
         await self._learn({key_of(node): node for node in nodes})
+
+    def hope(self) -> None:
+        """Asks again, when it is next time for it, about what the server did not describe: it may do so by now."""
+        self._hopeless.clear()
 
     async def learn_encodings(self, keys: Iterable[NodeKey]) -> bool:
         """Learns the structures that these binary encodings belong to; tells whether any of them is new.
@@ -159,7 +209,7 @@ class Teacher:
             if subtyped and field.IsOptional:
                 # It may hold any subtype and so is sent with its type (OPC 10000-6, 5.2.6).
                 is_structure = await self._climb(field.DataType) == _STRUCTURE
-                members.append(Member(field.Name, _STRUCTURE if is_structure else _VARIANT, rank))
+                members.append(Member(field.Name, _STRUCTURE if is_structure else VARIANT, rank))
             else:
                 optional = bool(field.IsOptional) and form is Form.OPTIONAL_FIELDS
                 members.append(Member(field.Name, key_of(field.DataType), rank, optional))
@@ -199,23 +249,18 @@ class Teacher:
 
     async def _climb(self, node: ua.NodeId) -> int | None:
         """The built-in type that a data type is a kind of; None where it is none."""
-        for _ in range(_MOST_SUPERTYPES):
-            key = key_of(node)
-            if key in self._built_in:
-                number = self._built_in[key]
-                return _STRUCTURE if number is None else number
-            if key in self._types.layouts:
-                return _STRUCTURE
-            if key[0] == 0 and isinstance(key[1], int) and key[1] <= ENUMERATION:
-                return _standing_for(key[1])
-            (above,) = await browse(
-                self._session, [node], doing="looking for a type", most=1, types=SUBTYPE, inverse=True
-            )
-            parent = next((target.node for target in targets(above.references, self._namespaces)), None)
-            if parent is None:
-                return None
-            node = parent
-        return None
+        return await built_in_type(
+            self._session, node, self._namespaces, doing="looking for a type", known=self._known_as
+        )
+
+    def _known_as(self, key: NodeKey) -> int | None:
+        """The built-in type of a data type that was looked at before; None of others."""
+        if key in self._types.layouts:
+            return _STRUCTURE
+        if key not in self._built_in:
+            return None
+        number = self._built_in[key]
+        return _STRUCTURE if number is None else number
 
     def _is_known(self, key: NodeKey) -> bool:
         return key in self._types.layouts or key in self._built_in or _is_built_in(key)
@@ -262,14 +307,14 @@ def _seen(values: Sequence[bytes]) -> list[NodeKey]:
 
 
 def _is_built_in(key: NodeKey) -> bool:
-    return key[0] == 0 and isinstance(key[1], int) and key[1] <= ENUMERATION
+    return key[0] == 0 and isinstance(key[1], int) and key[1] <= _ENUMERATION
 
 
 def _standing_for(number: int) -> int:
     """The built-in type that a value of one of the first 29 data types is sent as."""
-    if number == ENUMERATION:
-        return INT32
-    return _VARIANT if number in ABSTRACT else number
+    if number == _ENUMERATION:
+        return _INT32
+    return VARIANT if number in _ABSTRACT else number
 
 
 def _node(key: NodeKey) -> ua.NodeId:

@@ -18,7 +18,6 @@ from typing import Final, NamedTuple
 
 from asyncua import ua
 
-from adapters.opcua.browse import SUBTYPE, browse
 from adapters.opcua.coerce import TYPE_NAMES, Fitting, coerce
 from adapters.opcua.decode import Items
 from adapters.opcua.failures import FAILURES, explain, status_name
@@ -26,8 +25,7 @@ from adapters.opcua.places import Places
 from adapters.opcua.read import as_reading, attribute, read, refusal
 from adapters.opcua.session import Session
 from adapters.opcua.settings import OpcuaSettings
-from adapters.opcua.targets import targets
-from adapters.opcua.types import ABSTRACT, ENUMERATION, INT32, LAST_BUILT_IN
+from adapters.opcua.types import VARIANT, built_in_type
 from adapters.opcua.variables import may_be_written
 from adapters.opcua.wire import ARRAY, DAMAGE, U32, Malformed, count
 from gateway.batch import Reading, Value
@@ -44,7 +42,6 @@ _ATTRIBUTES: Final = (
 )
 _TYPE_BITS: Final = 0x3F
 _LOCALIZED_TEXT: Final = 21
-_MOST_SUPERTYPES: Final = 16
 _BAD: Final = 0x80000000
 _UNKNOWN: Final = "whether it was written is not known: read the tag before writing again"
 
@@ -80,7 +77,7 @@ class TagWriter:
         self._items = items
         self._now_ns = now_ns
         self._handles = {tag.name: handle for handle, tag in enumerate(settings.tags) if tag.is_single}
-        self._parts = {name for tag in settings.tags if not tag.is_single for name in tag.point_names}
+        self._spread = [tag for tag in settings.tags if not tag.is_single]
         self._targets: dict[int, _Place] = {}
         self._one_at_a_time = asyncio.Lock()
 
@@ -98,7 +95,7 @@ class TagWriter:
         """
         doing = f"writing tag {tag!r}"
         handle = self._handles.get(tag)
-        if tag in self._parts:
+        if handle is None and any(tag in one.point_names for one in self._spread if tag.startswith(one.name)):
             # Servers that do not know ranges of an array would take the element for the whole of it.
             raise self._session.refused(
                 doing, "it is a part of an array or a structure, which cannot be written; nothing was written"
@@ -157,19 +154,11 @@ class TagWriter:
             of_value: type id of the value there now; 0 where there is none.
             doing: what this is for.
         """
-        for _ in range(_MOST_SUPERTYPES):
-            if not isinstance(data_type, ua.NodeId):
-                break
-            if data_type.NamespaceIndex == 0 and isinstance(data_type.Identifier, int):
-                if data_type.Identifier in ABSTRACT:
-                    break  # the value there now says which type the variable has
-                if data_type.Identifier == ENUMERATION:
-                    return INT32
-                if data_type.Identifier <= LAST_BUILT_IN:
-                    return int(data_type.Identifier)
-            (above,) = await browse(self._session, [data_type], doing=doing, most=1, types=SUBTYPE, inverse=True)
-            data_type = next((target.node for target in targets(above.references, ())), None)
-        return of_value
+        if isinstance(data_type, ua.NodeId):
+            number = await built_in_type(self._session, data_type, self._places.namespaces, doing=doing)
+            if number not in (None, VARIANT):
+                return int(number)
+        return of_value  # which says what the declared type leaves open
 
     async def _send(self, handle: int, place: _Place, value: Fitting, doing: str) -> None:
         session = self._session

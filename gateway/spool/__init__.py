@@ -29,12 +29,15 @@ Invariants
 - A disk that refuses (full, read-only, busy, I/O errors) loses nothing: what waits is tried again, and sources wait
   with it. So it is at opening, where the caller is patient: nothing is there before, and everything is after.
 - A file that is deleted while it is open is written anew from what the process holds of it (`restore.py`).
-- One batch that cannot be stored, one row or block that cannot be read, one file that is damaged: each is taken out of
-  the way and counted; the rest goes on.
+- One batch that cannot be stored, one row or block that cannot be read: each is taken out of the way and counted; the
+  rest goes on.
+- A damaged file is replaced at once. What is whole in it comes into the fresh one under its own numbers, below those
+  given since (`recovery.py`), and `on_late` tells of it; what is not is counted when that is done, once, also across a
+  crash. A number that was taken may come back by it, never with other readings.
 
 Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
-`spool_damaged` (what a damaged file held, as far as is known; the file is kept; or what was committed and is missing in
-the file), `unstorable`, `spool_closed`.
+`spool_damaged` (what a damaged file held and could not be carried over, as far as is known; the file is kept; or what
+was committed and is missing in the file), `unstorable`, `spool_closed`.
 The ledger has them, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
 
 It refuses: a file that a newer version made, or that belongs to another program. It waits while another process uses

@@ -21,9 +21,11 @@ from gateway.spool.blocks import Block, Left
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Change
 from gateway.spool.line import Waiting
+from gateway.spool.rescue import MOVE_RESCUE, Rescue
 from gateway.spool.schema import Totals, read_dropped, read_totals
+from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
-__all__ = ["Group", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
+__all__ = ["Group", "carry", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -47,6 +49,12 @@ _INSERT_BLOCK: Final = """
     INSERT INTO blocks (last, first, at_ns, batches, readings, bytes, codec, checksum, data) VALUES (?,?,?,?,?,?,?,?,?)
 """
 _INSERT_LEFT: Final = "INSERT INTO block_left (last, batches, readings, sizes) VALUES (?, ?, ?, ?)"
+_INSERT_SAVED: Final = """
+    INSERT OR IGNORE INTO batches (seq, device, at_ns, readings, codec, checksum, data, bytes) VALUES (?,?,?,?,?,?,?,?)
+"""
+_ACCEPT: Final = """
+    UPDATE totals SET accepted_batches = accepted_batches + ?, accepted_readings = accepted_readings + ?
+"""
 _DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
 _DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
 
@@ -172,6 +180,38 @@ async def merge(connection: aiosqlite.Connection, block: Block, *, left: Left) -
     totals = await read_totals(connection)
     await connection.commit()
     return totals
+
+
+async def carry(connection: aiosqlite.Connection, stored: Sequence[Stored], *, rescue: Rescue) -> Totals:
+    """Puts rows and blocks of a damaged file into this one, as one transaction; the totals after it.
+
+    What is there already stays as it is.
+
+    Args:
+        connection: in which nothing is in doubt.
+        stored: some of what is whole.
+        rescue: how far it comes with them.
+
+    Raises:
+        sqlite3.Error: it failed, or so it seems.
+    """
+    rows = [one for one in stored if isinstance(one, StoredRow)]
+    await connection.executemany(_INSERT_SAVED, [(*row, len(row.data)) for row in rows])
+    for block in stored:
+        if isinstance(block, StoredBlock) and not await _is_block(connection, block.last):
+            left, (last, first, at_ns, batches, readings, codec, check, data) = block.left, block.columns
+            columns = (last, first, at_ns, batches, readings, len(data), codec, check, data)
+            await connection.execute_fetchall(_INSERT_BLOCK, columns)
+            await connection.execute_fetchall(_INSERT_LEFT, (last, left.batches, left.readings, left.packed()))
+            await connection.execute_fetchall(_ACCEPT, (left.batches, left.readings))
+    await connection.execute_fetchall(MOVE_RESCUE, (rescue.passed, rescue.carried, rescue.name))
+    totals = await read_totals(connection)
+    await connection.commit()
+    return totals
+
+
+async def _is_block(connection: aiosqlite.Connection, last: int) -> bool:
+    return bool(list(await connection.execute_fetchall("SELECT 1 FROM blocks WHERE last = ?", (last,))))
 
 
 async def _note_left(connection: aiosqlite.Connection, changed: Sequence[Left]) -> None:

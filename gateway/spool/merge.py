@@ -145,6 +145,7 @@ class Merger:
         self._made = made
         self._now_ns = now_ns
         self._due = asyncio.Event()
+        self._paused = False
         self._passed = 0
 
     def look(self, totals: Totals) -> None:
@@ -153,6 +154,16 @@ class Merger:
             self._due.set()
         else:
             self._due.clear()
+
+    def pause(self) -> None:
+        """Makes no blocks until `resume`: numbers are still to come between those of the rows."""
+        self._paused = True
+
+    def resume(self, totals: Totals) -> None:
+        """Looks at all rows again."""
+        self._paused = False
+        self._passed = 0
+        self.look(totals)
 
     async def run(self) -> None:
         """Merges what is due, until cancelled."""
@@ -177,7 +188,7 @@ class Merger:
         Raises:
             SpoolError: the file cannot be read or written now.
         """
-        rows = await self._collect(settled_ns)
+        rows = [] if self._paused else await self._collect(settled_ns)
         if not rows:
             return 0
         try:

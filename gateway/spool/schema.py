@@ -22,6 +22,7 @@ from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.gaps import Ledger
+from gateway.spool.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
@@ -225,14 +226,36 @@ MIGRATIONS: Final = (
     ALTER TABLE totals ADD COLUMN gap_changes INTEGER NOT NULL DEFAULT 0;
     UPDATE totals SET last_gap = last_seq;
     """,
+    # Damaged files of which what is whole is still being carried over. Its numbers lie below those given already.
+    """
+    CREATE TABLE rescues (
+        name TEXT PRIMARY KEY,
+        readings INTEGER,
+        aside_readings INTEGER NOT NULL,
+        oldest_at_ns INTEGER NOT NULL,
+        named INTEGER NOT NULL,
+        passed INTEGER NOT NULL,
+        carried INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    DROP TRIGGER accepted;
+    CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
+        UPDATE totals SET
+            last_seq = max(last_seq, NEW.seq),
+            accepted_batches = accepted_batches + 1,
+            accepted_readings = accepted_readings + NEW.readings,
+            batches = batches + 1,
+            readings = readings + NEW.readings,
+            bytes = bytes + NEW.bytes;
+    END;
+    """,
     # When the last batch was accepted, for the gap that a stop of the gateway leaves.
     """
     ALTER TABLE totals ADD COLUMN last_at_ns INTEGER NOT NULL DEFAULT 0;
     DROP TRIGGER accepted;
     CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
         UPDATE totals SET
-            last_seq = NEW.seq,
-            last_at_ns = NEW.at_ns,
+            last_at_ns = CASE WHEN NEW.seq > last_seq THEN NEW.at_ns ELSE last_at_ns END,
+            last_seq = max(last_seq, NEW.seq),
             accepted_batches = accepted_batches + 1,
             accepted_readings = accepted_readings + NEW.readings,
             batches = batches + 1,
@@ -279,6 +302,7 @@ class Damaged(Exception):
         pending_readings: those of them that waited for the broker; None where that cannot be read.
         oldest_at_ns: when the oldest of those was accepted, UTC ns; 0 where that cannot be read.
         ledger: the gaps that nobody was told of; those that can be read.
+        rescues: damaged files that were being carried into this one, as far as can be read.
     """
 
     def __init__(
@@ -290,8 +314,10 @@ class Damaged(Exception):
         pending_readings: int | None = None,
         oldest_at_ns: int = 0,
         ledger: Ledger | None = None,
+        rescues: Sequence[Rescue] = (),
     ) -> None:
         super().__init__(reason)
+        self.rescues = rescues
         self.last_seq = last_seq
         self.readings = readings
         self.pending_readings = pending_readings
@@ -335,6 +361,7 @@ class Database:
     points: PointTable
     page_bytes: int
     ledger: Ledger
+    rescues: list[Rescue]
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -355,6 +382,7 @@ async def open_database(
     points: Sequence[Point] = (),
     dropped: Mapping[str, int] | None = None,
     ledger: Ledger | None = None,
+    rescues: Sequence[Rescue] = (),
     log_bytes: int = WAL_LIMIT_BYTES,
 ) -> Database:
     """Opens the file; makes it where there is none, and brings it up to the newest schema.
@@ -365,6 +393,7 @@ async def open_database(
         points: what a file made here knows from the start: the points of the one it replaces.
         dropped: what a file made here counts as lost from the start, by cause.
         ledger: the gaps that a file made here knows from the start.
+        rescues: damaged files that are to be carried into a file made here.
         log_bytes: what the log may keep of the disk, at most `WAL_LIMIT_BYTES`; at half of it the log is
             worked in.
 
@@ -382,7 +411,14 @@ async def open_database(
         await _configure(connection, path, log_bytes=min(log_bytes, WAL_LIMIT_BYTES))
         await _migrate(connection)
         await _check(connection)
-        await _begin(connection, first_seq=first_seq, points=points, dropped=dropped or {}, ledger=ledger or Ledger())
+        await _begin(
+            connection,
+            first_seq=first_seq,
+            points=points,
+            dropped=dropped or {},
+            ledger=ledger or Ledger(),
+            rescues=rescues,
+        )
         database = Database(
             connection,
             await read_totals(connection),
@@ -390,6 +426,7 @@ async def open_database(
             await _read_points(connection),
             await _page_bytes(connection),
             await read_ledger(connection),
+            await read_rescues(connection),
         )
         opened = True
     except sqlite3.DatabaseError as error:
@@ -408,7 +445,10 @@ async def read_totals(connection: aiosqlite.Connection) -> Totals:
     rows = list(await connection.execute_fetchall(TOTALS))
     if not rows:
         raise Damaged("its totals are missing")
-    return Totals(*rows[0])
+    totals = Totals(*rows[0])
+    if not all(isinstance(number, int) for number in totals[:-1]):
+        raise Damaged("its totals are no numbers")
+    return totals if isinstance(totals.oldest_at_ns, int) else totals._replace(oldest_at_ns=None)
 
 
 async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
@@ -495,6 +535,7 @@ async def _begin(
     points: Sequence[Point],
     dropped: Mapping[str, int],
     ledger: Ledger,
+    rescues: Sequence[Rescue],
 ) -> None:
     if list(await connection.execute_fetchall("SELECT 1 FROM totals")):
         return
@@ -505,6 +546,7 @@ async def _begin(
     await connection.executemany(WRITE_GAP, map(row_of_gap, ledger.entries.values()))
     await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
     await connection.executemany("INSERT INTO dropped VALUES (?, ?)", dropped.items())
+    await connection.executemany(BEGIN_RESCUE, rescues)
     await connection.commit()
 
 
@@ -534,15 +576,17 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
         totals = await read_totals(connection)
     except (sqlite3.Error, Damaged):
         return {}
-    if not all(isinstance(value, int) for value in totals[:-1]) or not 0 <= totals.last_seq < LARGEST_SEQ:
+    if not 0 <= totals.last_seq < LARGEST_SEQ:
         return {}
     told: dict[str, Any] = {
         "last_seq": totals.last_seq,
         "readings": max(0, totals.readings + totals.aside_readings),
         "pending_readings": max(0, totals.readings),
-        "oldest_at_ns": totals.oldest_at_ns if isinstance(totals.oldest_at_ns, int) else 0,
+        "oldest_at_ns": totals.oldest_at_ns or 0,
     }
     if 0 <= totals.last_gap < LARGEST_SEQ:
         with suppress(sqlite3.Error):
             told["ledger"] = await read_ledger(connection)
+    with suppress(sqlite3.Error):
+        told["rescues"] = await read_rescues(connection)
     return told

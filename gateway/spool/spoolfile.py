@@ -5,7 +5,8 @@ Every method expects that nobody else uses the object meanwhile; `Spool` holds a
 - A commit that failed or was cancelled leaves a doubt. `settle` ends it: it rolls back, and asks the file whether the
   group is in it.
 - A damaged file is moved aside and a fresh one takes its place, at opening and in mid-life. The fresh file's numbers go
-  on above the old one's, and it knows the same points. What the old one held is counted as dropped.
+  on above the old one's, and it knows the same points. What the old one held is carried over by `Recovery`; what cannot
+  be is counted as dropped.
 - A file that was deleted while it was open is written anew (`restore.py`) before anything that was put into it
   meanwhile counts as committed.
 - A file that shows an earlier state than was committed (its log was cut off) numbers on above what was given, and what
@@ -29,13 +30,15 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
-from gateway.spool.commit import Group, merge, roll_back, was_committed, write, write_gaps
+from gateway.spool.commit import Group, carry, merge, roll_back, was_committed, write, write_gaps
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
+from gateway.spool.rescue import END_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
+from gateway.spool.salvage import Salvage
 from gateway.spool.schema import (
     WAL_LIMIT_BYTES,
     Damaged,
@@ -46,6 +49,7 @@ from gateway.spool.schema import (
     read_ledger,
     read_totals,
 )
+from gateway.spool.stored import Stored
 from gateway.spool.written import ThreadAccount
 
 __all__ = ["SpoolFile", "WithFile"]
@@ -95,6 +99,7 @@ class SpoolFile:
         begun: whether it was opened.
         stopped_ns: when the last batch had been accepted then, UTC ns; None where nobody knows.
         ledger: the gaps that nobody was told of, as of the last commit.
+        rescues: damaged files that are still being carried into this one, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
     """
@@ -107,6 +112,7 @@ class SpoolFile:
         self.begun = False
         self.stopped_ns: int | None = None
         self.ledger = Ledger()
+        self.rescues: list[Rescue] = []
         self.quarantined: Path | None = None
         self.notice = ""
         self._lock: FileLock | None = None
@@ -223,6 +229,46 @@ class SpoolFile:
         self.totals = await merge(self._connected(), block, left=left)
         self._doubtful = None
 
+    async def carry(self, stored: Sequence[Stored], *, rescue: Rescue) -> None:
+        """Takes rows and blocks of a damaged file, as one durable transaction.
+
+        Args:
+            stored: some of what is whole.
+            rescue: how far it comes with them.
+
+        Raises:
+            sqlite3.Error, SpoolError: it failed, or so it seems; `settle` ends the doubt. It may be done again.
+        """
+        self._doubtful = Group(after_seq=self.totals.last_seq)
+        self.totals = await carry(self._connected(), stored, rescue=rescue)
+        self._check_names()
+        self._doubtful = None
+        self.rescues = [rescue if one.name == rescue.name else one for one in self.rescues]
+
+    async def end_rescue(self, rescue: Rescue, *, lost: int | None, aside: int) -> None:
+        """Counts what of a damaged file could not be carried, as one durable transaction.
+
+        Args:
+            rescue: which is at its end.
+            lost: readings that waited in it and are lost; None where nobody knows.
+            aside: readings that were set aside in it; that they are missing was told when that happened.
+
+        Raises:
+            sqlite3.Error, SpoolError: it failed, or so it seems; `settle` ends the doubt. It may be done again.
+        """
+        self._doubtful = Group(after_seq=self.totals.last_seq)
+        connection = self._connected()
+        if list(await connection.execute_fetchall(END_RESCUE, (rescue.name,))):
+            await self._lose(lost, aside=aside, oldest_at_ns=rescue.oldest_at_ns)
+            await connection.commit()
+            self._count_lost(lost, aside=aside)
+        self._check_names()
+        self._doubtful = None
+        self.totals = await read_totals(connection)
+        self.dropped = await read_dropped(connection)
+        self.ledger = await read_ledger(connection)
+        self.rescues = await read_rescues(connection)
+
     async def transact(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
         """Carries out statements as one durable transaction. They must not touch batches, points, totals or drops.
 
@@ -323,20 +369,22 @@ class SpoolFile:
     async def _open(self, mark: HighWater) -> None:
         self._reserve = Reserve(self.path)
         await self._make_reserve()
+        points: Sequence[Point] = ()
         if self._damaged:
-            self._move_aside(mark.waiting_readings, pending=mark.waiting_readings, oldest_at_ns=mark.oldest_at_ns)
+            damaged = self._move_aside(pending=mark.waiting_readings or None, aside=0, oldest_at_ns=mark.oldest_at_ns)
             self._damaged = False
+            points = await self._points_in(damaged)
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
         first_seq = max(1, self._now_ns() // 1000, mark.last_seq + 1, self._above)
         try:
-            database = await self._open_whole(first_seq=first_seq, held=mark)
+            database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
         except SpoolRefused:
             raise
         except SpoolError:
             if not self._reserve.is_last_room or not self._reserve.give_up():
                 raise
-            database = await self._open_whole(first_seq=first_seq, held=mark)
+            database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
         await self._use(database)
         if self.quarantined is None:
             await self._catch_up(mark)
@@ -347,9 +395,7 @@ class SpoolFile:
         if self._damaged:
             totals = self.totals
             self._move_aside(
-                totals.readings + totals.aside_readings,
-                pending=totals.readings,
-                oldest_at_ns=totals.oldest_at_ns or 0,
+                pending=totals.readings, aside=totals.aside_readings, oldest_at_ns=totals.oldest_at_ns or 0
             )
             self._damaged = False
         known = HighWater.of(self.totals)
@@ -381,12 +427,15 @@ class SpoolFile:
             if not self.begun and not self.ledger.last:
                 last = max(damage.ledger.last, held.last_gap) or first_seq - 1
                 self.ledger = Ledger(damage.ledger.entries.values(), last=last, changes=damage.ledger.changes)
+                self.rescues = [*damage.rescues]
             pending = damage.pending_readings
-            self._move_aside(
-                damage.readings or held.waiting_readings,
+            damaged = self._move_aside(
                 pending=(held.waiting_readings or None) if pending is None else pending,
+                aside=damage.readings - (pending or 0),
                 oldest_at_ns=damage.oldest_at_ns or held.oldest_at_ns,
             )
+            if not self.begun:
+                points = await self._points_in(damaged)
         return await self._open_whole(first_seq=first_seq, held=HighWater(), points=points)
 
     async def _come_back(self, connection: aiosqlite.Connection) -> None:
@@ -419,27 +468,36 @@ class SpoolFile:
             await connection.executemany(WRITE_GAP, map(row_of_gap, gaps))
             await connection.execute_fetchall("UPDATE totals SET last_gap = max(last_gap, ?)", (known.last_gap,))
             self.ledger = await read_ledger(connection)
-        if lost:
-            now_ns = self._now_ns()
-            gap = Gap("", "spool_damaged", min(known.oldest_at_ns, now_ns), now_ns, lost)
-            change = self.ledger.change([gap], now_ns=now_ns)
-            assert change is not None
-            await write_gaps(connection, change)
-            self.ledger.adopt(change)
-            await connection.execute_fetchall(
-                "INSERT INTO dropped VALUES ('spool_damaged', ?) ON CONFLICT DO UPDATE SET readings = readings + ?",
-                (lost, lost),
-            )
+        await self._lose(lost, aside=0, oldest_at_ns=known.oldest_at_ns)
         await connection.commit()
         self.totals = await read_totals(connection)
         self.dropped = await read_dropped(connection)
-        if lost:
-            self._metrics.gaps.labels("spool_damaged").inc()
-            self._metrics.dropped.labels("spool_damaged").inc(lost)
+        self.ledger = await read_ledger(connection)
+        self._count_lost(lost, aside=0)
         self.notice = (
             f"the newest commits are missing in {self.path}: its log was cut off, or an earlier file was put in its "
             f"place; at most {lost} readings are lost and counted"
         )
+
+    async def _lose(self, lost: int | None, *, aside: int, oldest_at_ns: int) -> None:
+        """Notes in the running transaction what is lost for good."""
+        connection = self._connected()
+        if lost != 0:
+            now_ns = self._now_ns()
+            gap = Gap("", "spool_damaged", min(oldest_at_ns, now_ns), now_ns, lost)
+            change = self.ledger.change([gap], now_ns=now_ns)
+            assert change is not None
+            await write_gaps(connection, change)
+        if readings := (lost or 0) + aside:
+            await connection.execute_fetchall(
+                "INSERT INTO dropped VALUES ('spool_damaged', ?) ON CONFLICT DO UPDATE SET readings = readings + ?",
+                (readings, readings),
+            )
+
+    def _count_lost(self, lost: int | None, *, aside: int) -> None:
+        if lost != 0:
+            self._metrics.gaps.labels("spool_damaged").inc()
+        self._metrics.dropped.labels("spool_damaged").inc((lost or 0) + aside)
 
     def _mark(self) -> None:
         if self._lock is not None:
@@ -453,6 +511,7 @@ class SpoolFile:
             points=points,
             dropped=self.dropped,
             ledger=self.ledger,
+            rescues=self.rescues,
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
@@ -463,23 +522,21 @@ class SpoolFile:
         self.dropped = database.dropped
         self._page_bytes = database.page_bytes
         self.ledger = database.ledger
+        self.rescues = database.rescues
         await self._account.begin(database.connection)
 
-    def _move_aside(self, readings: int, *, pending: int | None, oldest_at_ns: int) -> None:
+    def _move_aside(self, *, pending: int | None, aside: int, oldest_at_ns: int) -> Path:
         now_ns = self._now_ns()
         self.quarantined = move_aside(self.path, at_ns=now_ns)
         self.totals = Totals(last_seq=self.totals.last_seq)
-        if pending != 0:
-            # What was set aside was told when that happened.
-            change = self.ledger.change(
-                [Gap("", "spool_damaged", min(oldest_at_ns, now_ns), now_ns, pending)], now_ns=now_ns
-            )
-            assert change is not None
-            self.ledger.adopt(change)
-            self._metrics.gaps.labels("spool_damaged").inc()
-        if readings:
-            self.dropped["spool_damaged"] = self.dropped.get("spool_damaged", 0) + readings
-            self._metrics.dropped.labels("spool_damaged").inc(readings)
+        self.rescues.append(Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns), len(self.points)))
+        return self.quarantined
+
+    async def _points_in(self, damaged: Path) -> Sequence[Point]:
+        """The points that a damaged file still knows: its readings can be carried only under these numbers."""
+        points = await asyncio.to_thread(_points_in, damaged)
+        self.rescues[-1] = self.rescues[-1]._replace(named=len(points))
+        return points
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
@@ -492,3 +549,11 @@ class SpoolFile:
             with suppress(sqlite3.Error):
                 await asyncio.shield(self._closing)
             self._closing = None
+
+
+def _points_in(damaged: Path) -> Sequence[Point]:
+    try:
+        with Salvage(damaged) as salvage:
+            return salvage.points
+    except SpoolError:
+        return ()

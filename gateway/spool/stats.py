@@ -42,6 +42,8 @@ class SpoolStats:
         payload_bytes: of the batches that this process stored.
         written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
+        rescuing: whether what is whole in a damaged file is being carried over.
+        rescued_readings: those that were carried over in this process's life.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
         forecast: how long the room lasts.
     """
@@ -70,5 +72,7 @@ class SpoolStats:
     payload_bytes: int = 0
     written_bytes: int | None = None
     quarantined: Path | None
+    rescuing: bool = False
+    rescued_readings: int = 0
     notice: str = ""
     forecast: Forecast | None = None

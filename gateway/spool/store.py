@@ -35,6 +35,7 @@ from gateway.spool.outlook import Outlook
 from gateway.spool.pace import ENOUGH_READINGS, Pace, ack_delay_s
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
+from gateway.spool.recovery import Recovery
 from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
@@ -108,6 +109,14 @@ class Spool:
             made=self._outlook.measured,
             now_ns=now_ns,
         )
+        self._recovery = Recovery(
+            file.path.parent,
+            self._with_file,
+            max_bytes=settings.max_bytes,
+            came=self._came_late,
+            ended=self._recovered,
+        )
+        self._late: Callable[[int, int], None] | None = None
         self._opened = asyncio.Event()
         self._unreadable_file = UnreadableFile()
         self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
@@ -385,7 +394,11 @@ class Spool:
         Only one such task may run.
         """
         await until_one_ends(
-            "spool", commits=self._run_commits(), merging=self._merger.run(), outlook=self._outlook.run()
+            "spool",
+            commits=self._run_commits(),
+            merging=self._merger.run(),
+            outlook=self._outlook.run(),
+            recovery=self._recovery.run(),
         )
 
     async def _run_commits(self) -> None:
@@ -457,6 +470,8 @@ class Spool:
             payload_bytes=self._payload_bytes,
             written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
+            rescuing=bool(self._file.rescues),
+            rescued_readings=self._recovery.readings,
             notice=self._file.notice,
             forecast=self._outlook.forecast(
                 used_bytes=used_bytes,
@@ -576,6 +591,8 @@ class Spool:
 
     async def _replace(self) -> None:
         self._wake.set()  # What waits goes into the fresh file.
+        self._merger.pause()
+        self._recovery.begin(frozenset(self._acked))
         self._acked.clear()
         self._given_up.clear()
         self._unreadable.clear()
@@ -591,6 +608,9 @@ class Spool:
             self._merger.look(totals)
             self._outlook.measured(totals.block_readings, totals.block_bytes)
             self._opened.set()
+        if self._file.rescues and not self._recovery.is_due:
+            self._merger.pause()
+            self._recovery.begin()
         if group is not None:
             self._finish(group)
 
@@ -676,6 +696,17 @@ class Spool:
         if self._ack_timer is not None:
             self._ack_timer.cancel()
             self._ack_timer = None
+
+    def on_late(self, tell: Callable[[int, int], None]) -> None:
+        """Has somebody told of rows that come in below those that were read: the lowest and the highest number."""
+        self._late = tell
+
+    def _came_late(self, first: int, last: int) -> None:
+        if self._late is not None:
+            self._late(first, last)
+
+    def _recovered(self) -> None:
+        self._merger.resume(self._file.totals)
 
     def _readable(self, found: Sequence[Any]) -> list[Row]:
         rows = []

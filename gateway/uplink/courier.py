@@ -124,6 +124,11 @@ class Courier:
         self._coverage.unoffered(seq)
         self._backlog.wake()
 
+    def came_late(self, first: int, last: int) -> None:
+        """Has the backlog reader read rows of these numbers, which may lie below those that it has read."""
+        self._coverage.came_late(first, last)
+        self._backlog.wake()
+
     async def run(self) -> None:
         """Works until the connection is lost.
 

@@ -28,6 +28,7 @@ class Coverage:
 
     __slots__ = (
         "_at_end",
+        "_back_to",
         "_held",
         "_last",
         "_owned",
@@ -48,6 +49,7 @@ class Coverage:
         self._owned: set[int] = set()
         self._settled: set[int] = set()  # only while a query runs: it would grow for ever
         self._querying = False
+        self._back_to: int | None = None  # while a query runs that does not know of the rows that came in below it
         self._held: tuple[int, int] | None = None
         self._suspect: int | None = None
 
@@ -89,6 +91,16 @@ class Coverage:
             self._at_end = False
         else:
             self.missed(seq)
+
+    def came_late(self, first: int, last: int) -> None:
+        """Rows with these numbers have come into the spool, which may lie below those that were read already."""
+        if self._querying:
+            self._back_to = min(first - 1, first - 1 if self._back_to is None else self._back_to)
+        else:
+            self.cursor = min(self.cursor, first - 1)
+        self._at_end = False
+        if self.upto is not None:
+            self.upto = max(self.upto, last)
 
     def own(self, seq: int) -> None:
         """The row is queued or in flight from now on."""
@@ -140,4 +152,7 @@ class Coverage:
             self._at_end = True
         self._read_to = max(self._read_to, self.cursor)
         self._querying = False
+        if self._back_to is not None:
+            self.cursor, self._back_to = min(self.cursor, self._back_to), None
+            self._at_end = False
         return [row for row in rows if row.seq not in self._owned and row.seq not in self._settled]

@@ -111,6 +111,11 @@ class Uplink:
         if self._courier is not None:
             self._courier.look_again(seq)
 
+    def came_late(self, first: int, last: int) -> None:
+        """Says that rows of these numbers came in below those that were read: they were saved from a damaged file."""
+        if self._courier is not None:
+            self._courier.came_late(first, last)
+
     def reply(self, device: str, tag: str, payload: bytes) -> None:
         """Publishes the reply to a command to TOPIC/cmd/DEVICE/TAG/result, now or once connected. Never blocks.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-MODULES = ("tests.fuzz.modbus", "tests.fuzz.opcua", "tests.fuzz.carry")
+MODULES = ("tests.fuzz.modbus", "tests.fuzz.opcua", "tests.fuzz.spool")
 """Each has a `TARGETS`. Another decoder is another line in one of them, or another module here."""
 
 

@@ -66,6 +66,21 @@ def test_it_follows_any_shape(status, page):
     assert status_text(status) == page
 
 
+def test_records_that_would_make_too_wide_a_table_are_told_one_by_one():
+    known = {"state": "up", "continued": True, "refused_tags": ["level (ns=2;s=Level): BadNodeIdUnknown"]}
+    known |= {f"what_else_is_known_{number}": number for number in range(20)}
+    page = status_text({"devices": {"press": known, "tank": {"state": "up", "continued": False}}}).splitlines()
+    assert max(map(len, page)) <= WIDTH
+    assert page[:5] == [
+        "devices",
+        "  press",
+        "    state                  up",
+        "    continued              yes",
+        "    refused_tags           level (ns=2;s=Level): BadNodeIdUnknown",
+    ]
+    assert page[-5:] == ["    what_else_is_known_19  19", "", "  tank", "    state      up", "    continued  no"]
+
+
 def test_counters_are_lines_of_name_label_and_value():
     counters = {"published_total": {"false": 12000.0, "true": 3.0}, "errors_total": {"tank,device_failure": 1.0}}
     assert status_text({"counters": counters | {"latency_sum": {"": 0.5}}}).splitlines() == [

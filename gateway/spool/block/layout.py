@@ -1,17 +1,11 @@
-"""The order of a block's columns, and the way from batches to columns and back.
+"""The order of a block's columns, and the way from batches to columns and back. The format stands in `__init__.py`.
 
-    u64 batches, u64 readings
-    numbers (`seq`), times of acceptance       one each batch, rising
-    devices                                    texts; one index each batch
-    channels                                   point | status, kind and flags: what is left of a record without time
-                                               and value. Each different one once, in order of appearance
-    shapes                                     sequences of channels. A device gives the same points in the same order
-                                               again and again, so a batch is one index
-    times, texts, series                       see `times.py`, `texts.py`, `series.py`; one series is one channel
+A channel is what is left of a record without time and value. A device gives the same points in the same order again and
+again: that order is a shape, and a batch is one index. One series is the values of one channel.
 
 Every column's length follows from what was read before it, and none is longer than the block has readings, of which
-there are at most `MOST_READINGS`: so what a damaged or hostile block can take of memory and time is bounded. Whether
-it is the block that was written is for the spool's checksum to say.
+there are at most `MOST_READINGS`; texts and heaps have a bound of their own (`texts.py`). So what a damaged or hostile
+block can take of memory and time is bounded. Whether it is the block that was written, the spool's checksum says.
 
 Cost, 2 shared cores, Python 3.11 (`make bench ARGS=spool`): 0.3 to 1.2 us a reading to encode, 0.3 to 0.8 to decode;
 the least for constants, the most for many small batches. An outage at 10,000 readings a second so takes 2 % of a core
@@ -47,7 +41,7 @@ from gateway.spool.block.times import (
 __all__ = ["MOST_READINGS", "Entry", "decode_block", "encode_block"]
 
 MOST_READINGS: Final = 1 << 17
-"""Of one block. Bounds the memory that one takes to decode, about 200 bytes a reading."""
+"""Of one block. Bounds the memory to decode it: 200 bytes a reading, 600 where each is a batch of its own."""
 
 _LONGEST_NAMES_BYTES: Final = 1 << 24
 _INDEX_BYTES: Final = 4

@@ -22,8 +22,8 @@ __all__ = ["LARGEST_HEAPS_BYTES", "TEXT_KINDS", "HeapMaker", "Texts", "read_text
 _LENGTH_BIT: Final = 32
 _OFFSET_MASK: Final = (1 << _LENGTH_BIT) - 1
 TEXT_KINDS: Final = (int(Kind.STR), int(Kind.BYTES))
-LARGEST_HEAPS_BYTES: Final = 64 * 1024 * 1024
-"""Of one block, unpacked: several times what the spool puts into one."""
+LARGEST_HEAPS_BYTES: Final = 16 * 1024 * 1024
+"""Of one block, unpacked: twice what the spool puts into one. Three such things may be in memory twice: 100 MB."""
 
 
 class Texts:

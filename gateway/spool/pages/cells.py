@@ -113,7 +113,7 @@ def read_cells(page: bytes, *, usable_bytes: int, first: int = 0) -> Iterator[Ce
     count = int.from_bytes(page[first + 3 : first + 5], "big")
     pointers = first + _HEAD_BYTES
     end = pointers + 2 * count
-    if end > usable_bytes:
+    if end > min(usable_bytes, len(page)):
         return
     for place in range(pointers, end, 2):
         start = int.from_bytes(page[place : place + 2], "big")
@@ -137,11 +137,12 @@ def _cell(page: bytes, start: int, usable_bytes: int) -> Cell:
             local = least
     end = at + local
     overflow = 0
+    edge = min(usable_bytes, len(page))  # the last page of a file that was cut is shorter
     if payload_bytes > most:
-        if end + _OVERFLOW.size > usable_bytes:
+        if end + _OVERFLOW.size > edge:
             raise BadBatch("a row reaches beyond its page")
         overflow = _OVERFLOW.unpack_from(page, end)[0]
-    elif end > usable_bytes:
+    elif end > edge:
         raise BadBatch("a row reaches beyond its page")
     return Cell(number, payload_bytes, page[at:end], overflow)
 

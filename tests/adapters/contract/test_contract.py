@@ -71,7 +71,7 @@ class Crew:
         self.context = Context(points=points, metrics=self.metrics, live=self.lives.append, site=site.house)
         self.adapter: Adapter = site.protocol.create(settings, self.context)
 
-    async def emit(self, batch: Batch) -> None:
+    async def emit(self, batch: Batch, mark: bytes = b"", /) -> None:
         self.in_emit += 1
         self.most_in_emit = max(self.most_in_emit, self.in_emit)
         try:
@@ -282,7 +282,7 @@ async def test_while_emit_waits_nothing_else_is_emitted(site: Site) -> None:
 async def test_what_emit_raises_ends_the_run(site: Site) -> None:
     crew = Crew(site, site.settings(site.port))
 
-    async def full(batch: Batch) -> None:
+    async def full(batch: Batch, mark: bytes = b"", /) -> None:
         raise SpoolError("the disk is full")
 
     with pytest.raises(SpoolError, match="the disk is full"):

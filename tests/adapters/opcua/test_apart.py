@@ -199,7 +199,6 @@ async def test_an_unknown_type_is_counted_and_named_and_learned_once_the_server_
         shapes.port,
         {"later": "ns=2;s=later", "beside": "ns=2;s=beside"},
         apart={"later": {"fields": ["Speed"]}},
-        retry_refused_s=0.1,
     )
     async with rig.running():
         await rig.seen()
@@ -212,6 +211,24 @@ async def test_an_unknown_type_is_counted_and_named_and_learned_once_the_server_
     assert [(one.value, one.status) for one in rig.of("later.Speed")] == [(None, 0x806F), (None, 0x8011), (77, 0)]
     assert rig.errors("unknown_type") == 1
     assert [one.value for one in rig.of("beside")][:1] == [5.0]
+
+
+async def test_a_type_that_the_server_describes_after_its_first_value_is_learned_then(shapes: Plc) -> None:
+    """As while a program is loaded: values come before the description of what they are."""
+    made: Any = ua
+    await add(shapes, "hasty", made.Point(X=1.0), ua.NodeId(22))
+    rig = Rig(shapes.port, {"h": "ns=2;s=hasty"}, apart={"h": {"fields": ["Mass"]}}, retry_refused_s=0.1)
+    encoding = ua.NodeId("hasty-encoding", 2)
+    async with rig.running():
+        await rig.seen()
+        value = ua.ExtensionObject(TypeId=encoding, Body=struct.pack("<i", 12))
+        await shapes.write("hasty", ua.DataValue(ua.Variant(value, V.ExtensionObject)))
+        await until(lambda: rig.of("h.Mass")[-1].status == 0x8011)
+        assert "ns=2;s=hasty-encoding" in rig.context.facts["strange_tags"][0]
+        node, _ = await new_struct(shapes.server, 2, "Hasty", [new_struct_field("Mass", V.Int32)])
+        described = await shapes.server.nodes.objects.add_object(encoding, "0:Default Binary")
+        await described.add_reference(node, ua.ObjectIds.HasEncoding, forward=False, bidirectional=True)
+        await until(lambda: rig.of("h.Mass")[-1].value == 12)
 
 
 async def test_a_tag_that_comes_late_with_a_type_that_is_new_is_read_and_the_others_only_once(shapes: Plc) -> None:
@@ -242,7 +259,7 @@ async def test_what_comes_while_types_are_learned_is_read_by_what_is_known(
     """A type that is half learned would end the session."""
     made: Any = ua
     await add(shapes, "midway", made.Point(X=1.0))
-    rig = Rig(shapes.port, {"m": "ns=2;s=midway"}, apart={"m": {"fields": ["X", "Deep.Y"]}}, retry_refused_s=0.05)
+    rig = Rig(shapes.port, {"m": "ns=2;s=midway"}, apart={"m": {"fields": ["X", "Deep.Y"]}})
     gate, asked = asyncio.Event(), asyncio.Event()
     read = InternalSession.read
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.opcua.kept import Kept, KeptSubscription, Next, decide, fingerprint, read_kept, read_mark, write_mark
+from adapters.opcua.kept import Kept, Next, Subscribed, decide, fingerprint, read_kept, read_mark, write_mark
 
-SUBSCRIPTION = KeptSubscription(id=78, interval_ms=100.0, sign_of_life_s=5.0, lifetime_s=120.0)
+SUBSCRIPTION = Subscribed(id=78, interval_ms=100.0, sign_of_life_s=5.0, lifetime_s=120.0)
 KEPT = Kept(
     epoch=b"12345678",
     server="urn:press since 2026",

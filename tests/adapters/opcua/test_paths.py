@@ -1,11 +1,13 @@
 """Browse paths as text."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.opcua.nodes import NodeAddress
-from adapters.opcua.paths import BrowsePath, Step, parse_path, parse_place, path_text
+from adapters.opcua.nodes import NodeAddress, uri_text
+from adapters.opcua.paths import BrowsePath, Step, parse_path, parse_place
 
 
 @pytest.mark.parametrize(
@@ -41,6 +43,16 @@ def test_what_does_not_begin_with_a_slash_is_a_node_id() -> None:
 STEPS = st.builds(Step, st.integers(0, 65535), st.none(), st.text(min_size=1)) | st.builds(
     Step, st.just(0), st.text(min_size=1), st.text(min_size=1)
 )
+
+
+def path_text(steps: list[Step]) -> str:
+    return "".join("/" + namespace(step) + re.sub("[&/]", r"&\g<0>", step.name) for step in steps)
+
+
+def namespace(step: Step) -> str:
+    if step.uri is not None:
+        return f"nsu={uri_text(step.uri)};"
+    return f"{step.namespace}:" if step.namespace or re.match("[0-9]{1,5}:|nsu=", step.name) else ""
 
 
 @given(st.lists(STEPS, min_size=1, max_size=4))

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from adapters.opcua.continuity import Held
 from adapters.opcua.message import Message
 from adapters.opcua.publish import Arrival, Publisher
 from gateway.errors import SourceLost
@@ -172,7 +173,7 @@ async def test_what_a_subscription_that_was_taken_over_holds_comes_first_and_onc
     script = Script(kept=(4, 6))
     async with asyncio.TaskGroup() as group:
         publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
-        publisher.take_over(1, silence_s=60, durable=3, held=(2, 3, 4, 6))
+        publisher.take_over(1, Held(3, (2, 3, 4, 6), exact=True), silence_s=60)
         assert await take(publisher, 2) == [
             Arrival(1, data(4)),
             Arrival(1, data(6), lost=1),
@@ -193,12 +194,12 @@ async def test_what_an_earlier_process_may_have_acknowledged_is_unsure_and_not_l
     script = Script(kept=(7, 9))
     async with asyncio.TaskGroup() as group:
         publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
-        publisher.take_over(1, silence_s=60, durable=3, held=(7, 9), exact=False)
+        publisher.take_over(1, Held(3, (7, 9), exact=False), silence_s=60)
         assert await take(publisher, 2) == [
             Arrival(1, data(7), unsure=3),
             Arrival(1, data(9), lost=1),
         ]
-        publisher.take_over(2, silence_s=60, durable=3, held=(), exact=False)
+        publisher.take_over(2, Held(3, (), exact=False), silence_s=60)
         waiting = asyncio.ensure_future(take(publisher, 2))
         await script.answer(data(5), data(7), subscription=2)
         assert await waiting == [came(2, data(5), unsure=1), came(2, data(7), lost=1)]
@@ -210,7 +211,7 @@ async def test_a_server_that_does_not_say_what_it_holds_is_asked_when_the_hole_s
     script = Script(kept=(4, 5))
     async with asyncio.TaskGroup() as group:
         publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
-        publisher.take_over(1, silence_s=60, durable=3, held=())
+        publisher.take_over(1, Held(3, (), exact=True), silence_s=60)
         waiting = asyncio.ensure_future(take(publisher, 3))
         await script.answer(data(6))
         assert await waiting == [
@@ -226,7 +227,7 @@ async def test_numbers_that_begin_anew_cannot_be_gone_on_with() -> None:
     script = Script()
     async with asyncio.TaskGroup() as group:
         publisher = Publisher(script, group, window=2, now_ns=lambda: NOW_NS)  # type: ignore[arg-type]
-        publisher.take_over(1, silence_s=60, durable=500, held=())
+        publisher.take_over(1, Held(500, (), exact=True), silence_s=60)
         waiting = asyncio.ensure_future(publisher.next())
         await script.answer(data(1))
         with pytest.raises(SourceLost, match="message 1 came where 501 was due"):

@@ -204,6 +204,7 @@ async def test_a_file_that_breaks_in_mid_life_is_replaced_and_what_waits_is_stor
         assert seq == seqs[-1] + 1
         assert [row.batch for row in await drain(spool)] == [batch_of(2, mark=99)]
         assert spool.stats.quarantined is not None
+        await until(lambda: not spool.stats.rescuing)
         assert spool.stats.dropped == {"spool_damaged": 6000}
         assert spool.stats.state == "ok"
     assert dropped(metrics) == {"spool_damaged": 6000}

@@ -4,7 +4,18 @@ import sqlite3
 
 import pytest
 
+from gateway.errors import SpoolError
+from gateway.metrics import Metrics
+from gateway.spool.rows import PENDING
+from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.unreadable import GIVE_UP_AT, REOPEN_AT, UnreadableFile, Verdict
+from tests.gateway.spool.harness import batch_of, drain, dropped, running
+from tests.waiting import until
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "spool.db"
 
 
 def error(code):
@@ -37,3 +48,31 @@ def test_what_the_disk_does_not_take_is_waited_for(code):
     file = UnreadableFile()
     failures = [error(code) if code else MemoryError() for _ in range(3 * GIVE_UP_AT)]
     assert {file.failed("writing to", failure) for failure in failures} == {Verdict.TRY_AGAIN}
+
+
+async def test_a_sector_that_is_gone_for_good_does_not_hold_the_rest_back(path, monkeypatch):
+    """Reading the backlog fails each time while commits go on; then the file is given up, and what is whole saved."""
+    metrics = Metrics()
+    async with running(path, metrics=metrics) as spool:
+        spool.points.intern("a/b/c/plc/level", device="plc")
+        seqs = [await spool.append("plc", batch_of(5, mark=n)) for n in range(10)]
+        fetch = SpoolFile.fetch
+
+        async def bad_sector(file, sql, parameters=()):
+            if sql == PENDING and file.quarantined is None:
+                raise error(sqlite3.SQLITE_IOERR_READ)
+            return await fetch(file, sql, parameters)
+
+        monkeypatch.setattr(SpoolFile, "fetch", bad_sector)
+        for attempt in range(1, GIVE_UP_AT):
+            with pytest.raises(SpoolError, match="disk errors"):
+                await spool.pending(after=0, limit_readings=100)
+            seqs.append(await spool.append("plc", batch_of(5, mark=9 + attempt)))
+        await spool.pending(after=0, limit_readings=100)
+        assert spool.stats.quarantined is not None
+        await until(lambda: not spool.stats.rescuing)
+        rows = await drain(spool)
+        assert [row.seq for row in rows] == seqs
+        assert [row.batch for row in rows] == [batch_of(5, mark=n) for n in range(len(seqs))]
+        assert spool.stats.accepted_batches == len(seqs)
+    assert dropped(metrics) == {}

@@ -143,8 +143,9 @@ class CoverageMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stored: dict[int, LiveRow] = {1: row(1)}
-        self.next_seq = 2
+        self.stored: dict[int, LiveRow] = {100: row(100)}
+        self.next_saved = 1
+        self.next_seq = 101
         self.unoffered: list[int] = []
         self.coverage = Coverage(None)
         self.out: set[int] = set()
@@ -166,6 +167,14 @@ class CoverageMachine(RuleBasedStateMachine):
             self.send(seq)
         else:
             self.coverage.missed(seq)
+
+    @rule(count=st.integers(1, 4))
+    def save(self, count) -> None:
+        """Rows of a damaged file come in below all others."""
+        first, self.next_saved = self.next_saved, self.next_saved + count
+        self.stored |= {seq: row(seq) for seq in range(first, self.next_saved) if seq < 100}
+        if first < 100:
+            self.coverage.came_late(first, min(99, self.next_saved - 1))
 
     @precondition(lambda self: self.query is None and self.coverage.due)
     @rule(limit=st.integers(1, 4))
@@ -264,6 +273,16 @@ class TestCoverageByHand:
         assert coverage.offered(7)
         assert coverage.due
         assert coverage.query() == (0, 6)
+
+    def test_rows_that_come_in_below_the_cursor_are_read_also_where_a_query_has_passed_them(self) -> None:
+        coverage = Coverage(9)
+        coverage.query()
+        coverage.came_late(3, 5)
+        assert coverage.fetched([row(9)], upto=9) == [row(9)]
+        assert coverage.due
+        assert coverage.query() == (2, 9)
+        assert coverage.fetched([row(3), row(4), row(5)], upto=9) == [row(3), row(4), row(5)]
+        assert coverage.query() == (5, 9)
 
     def test_a_late_offer_after_a_release_is_let_go(self) -> None:
         coverage = Coverage(None)

@@ -1,5 +1,6 @@
 import math
 import tracemalloc
+from contextlib import nullcontext
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from gateway.batch import Batch, Flag, Kind, Reading
 from gateway.errors import BadBatch
 from gateway.spool.block import Entry, decode_block, encode_block
 from gateway.spool.block.layout import MOST_READINGS
+from gateway.spool.block.texts import LARGEST_HEAPS_BYTES
 from tests.gateway.spool.block.batches import entries
 
 START_NS = 1_763_900_000_000_000_000
@@ -136,15 +138,32 @@ def test_a_block_that_does_not_hold_what_is_said_is_refused(batches, readings):
         decode_block(block, batches=batches, readings=readings)
 
 
-def test_a_hostile_block_cannot_ask_for_gigabytes():
-    """One text of a megabyte, said over and over again in a few kilobytes."""
-    batch = Batch.of([Reading(3, "x" * 1_000_000, 5, kind=Kind.STR)])
-    block = encode_block([Entry(1 + n, 2, "plc", batch) for n in range(100)])
-    assert len(block) < 20_000
+def _text(length):
+    return Batch.of([Reading(3, "x" * length, 5, kind=Kind.STR)])
+
+
+def _junk(length):
+    return Batch(Batch.of([Reading(3, 1.0, 5)]).records, bytes(length))
+
+
+HOSTILE = {
+    "one text, said over and over again": [_text(1_000_000)] * 100,
+    "a long text": [_text(LARGEST_HEAPS_BYTES + 1)],
+    "a heap that nobody points into": [_junk(LARGEST_HEAPS_BYTES + 1)],
+    "as much as is taken of each": [_text(LARGEST_HEAPS_BYTES), _junk(LARGEST_HEAPS_BYTES)],
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_a_hostile_block_cannot_ask_for_gigabytes(what):
+    """A few kilobytes that unpack to a hundred megabytes and more."""
+    batches = HOSTILE[what]
+    block = encode_block([Entry(1 + n, 2, "plc", batch) for n, batch in enumerate(batches)])
+    assert len(block) < 150_000
     tracemalloc.start()
     try:
-        with pytest.raises(BadBatch, match="longer than"):
-            decode_block(block, batches=100, readings=100)
-        assert tracemalloc.get_traced_memory()[1] < 80_000_000
+        with nullcontext() if "taken" in what else pytest.raises(BadBatch, match=r"longer than|cannot be"):
+            decode_block(block, batches=len(batches), readings=len(batches))
+        assert tracemalloc.get_traced_memory()[1] < 120_000_000
     finally:
         tracemalloc.stop()

@@ -1,4 +1,4 @@
-"""Files that are carried, and pages of a damaged database: as they come, and as an attacker hands them over."""
+"""Blocks, files that are carried, and pages of a damaged database: as they come, and as an attacker hands them over."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from contextlib import closing
 from pathlib import Path
 from random import Random
 
+from gateway.batch import Batch, Kind, Reading
 from gateway.errors import BadBatch, SpoolError
+from gateway.spool.block import Entry, decode_block, encode_block
 from gateway.spool.carry.contents import Kinds, pack_block
+from gateway.spool.carry.frames import MAGIC
 from gateway.spool.carry.reader import CarryReader
 from gateway.spool.pages.cells import Record, read_cells
 from tests.fuzz.targets import Target
@@ -36,21 +39,18 @@ def _read(content: bytes) -> None:
             raise AssertionError(f"it does not name the file: {error}") from None
 
 
-def _file(data: bytes, draw: Random) -> None:
-    """As it is, or with a hash that fits what was damaged, so that all that is behind it is reached."""
-    if draw.random() < 0.5:
+def _carried(data: bytes, draw: Random) -> None:
+    """A file as it is, or with a hash that fits what was damaged; or a content in a file that is whole otherwise."""
+    if not data.startswith(MAGIC[:4]):
+        parts = sections()
+        place = draw.randrange(len(parts))
+        data = forged([*parts[:place], (parts[place][0], data), *parts[place + 1 :]])
+    elif draw.random() < 0.5:
         try:
             data = resealed(data)
         except SpoolError:
             return  # Nothing of it can be taken for a section.
     _read(data)
-
-
-def _in_a_section(data: bytes, draw: Random) -> None:
-    """One section is replaced by the input, in a file that is whole."""
-    parts = sections()
-    place = draw.randrange(len(parts))
-    _read(forged([*parts[:place], (parts[place][0], data), *parts[place + 1 :]]))
 
 
 def _cells(data: bytes, _draw: Random) -> None:
@@ -64,6 +64,28 @@ def _cells(data: bytes, _draw: Random) -> None:
                 record.field(cell.local, column)
         except BadBatch:
             continue
+
+
+def _block(data: bytes, _draw: Random) -> None:
+    try:
+        found = decode_block(data, batches=9, readings=30)
+    except BadBatch:
+        return
+    assert len(found) == 9
+    assert sum(len(entry.batch) for entry in found) == 30
+
+
+def _blocks() -> list[bytes]:
+    """Nine batches of thirty readings, of each sort of values and times."""
+    found = []
+    for times in (1_000_000_000, 7_919):
+        entries = []
+        for place in range(9):
+            readings = [Reading(place * times + n * n, place / 4 + n, 1 + n) for n in range(3)]
+            text = [Reading(place * times, f"state {place % 2}", 9, kind=Kind.STR)] if place % 3 == 0 else []
+            entries.append(Entry(5 + place, place * times + 999, f"plc-{place % 2}", Batch.of(readings + text)))
+        found.append(encode_block(entries))
+    return found
 
 
 def _pages() -> list[bytes]:
@@ -86,7 +108,7 @@ _CONTENTS = [content for _, content in sections()] + [b"".join(pack_block(block(
 assert Kinds.END not in dict(sections())
 
 TARGETS = [
-    Target("carry.file", [_WHOLE], _file),
-    Target("carry.section", _CONTENTS, _in_a_section),
-    Target("carry.pages", _pages(), _cells),
+    Target("spool.carried", [*[_WHOLE] * 6, *_CONTENTS], _carried),
+    Target("spool.block", _blocks(), _block),
+    Target("spool.pages", _pages(), _cells),
 ]
