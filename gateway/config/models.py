@@ -42,6 +42,7 @@ __all__ = [
     "Port",
     "Seconds",
     "Section",
+    "ShadowSettings",
     "TagSettings",
     "TlsSettings",
     "UplinkSettings",
@@ -255,6 +256,14 @@ class UplinkSettings(Section, frozen=True):
     ] = 100_000
 
 
+class ShadowSettings(Section, frozen=True):
+    """A module that runs beside a filter's own on the same readings, and is only compared."""
+
+    module: Annotated[ModuleRef, Meta(description="A built-in module's name or the path of a .wasm file.")]
+    sha256: Annotated[Digest | None, Meta(description="SHA-256 of its file, like the filter's.")] = None
+    params: Annotated[dict[str, Any] | None, Meta(description="Its parameters. Default: the filter's.")] = None
+
+
 class FilterSettings(Section, frozen=True):
     """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
 
@@ -292,6 +301,14 @@ class FilterSettings(Section, frozen=True):
             "not sent). Counted either way."
         ),
     ] = "pass"
+    shadow: Annotated[
+        ShadowSettings | None,
+        Meta(
+            description="Another module, or version of it, that runs beside this one on the same readings. What it "
+            "makes of them goes nowhere: `tidegate module diff` shows where it differs, `tidegate module promote` "
+            "swaps the two."
+        ),
+    ] = None
 
 
 class WasmSettings(Section, frozen=True):
