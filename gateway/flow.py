@@ -2,8 +2,9 @@
 
     adapter.run(emit) -> chain.apply(batch) -> spool.append(batch) -> uplink.offer(...), which acks to the spool
 
-`emit` returns once the batch is durable: that is the adapter's back-pressure, and the moment at which a source may be
-told that its readings arrived. What a filter leaves out on purpose is not lost; it is counted by the chain.
+`emit` returns once the batch is durable, or, with `hold_ms`, acknowledged by the broker: that is the adapter's
+back-pressure, and the moment at which a source may be told that its readings arrived. What a filter leaves out on
+purpose is not lost; it is counted by the chain.
 
 The chain is asked for with each batch, so it can be replaced between two of them. A chain works on a batch in one go,
 without a pause in which somebody else could replace it.
@@ -35,7 +36,14 @@ class _Chain(Protocol):
 
 class _Spool(Protocol):
     async def append(
-        self, device: str, batch: Batch, *, aside: Batch = EMPTY, mark: bytes = b"", gaps: Sequence[Gap] = ()
+        self,
+        device: str,
+        batch: Batch,
+        *,
+        aside: Batch = EMPTY,
+        mark: bytes = b"",
+        offer: Callable[[int], bool] | None = None,
+        gaps: Sequence[Gap] = (),
     ) -> int: ...
 
 
@@ -45,6 +53,7 @@ class _Emit(Protocol):
 
 class _Uplink(Protocol):
     def offer(self, seq: int, device: str, batch: Batch) -> None: ...
+    def offer_early(self, seq: int, device: str, batch: Batch) -> bool: ...
 
 
 class _Latest(Protocol):
@@ -111,10 +120,18 @@ class Flow:
             applied = chain().apply(batch, self._now_ns())
             if applied.batch and self._latest is not None:
                 self._latest.put(device, applied.batch)
+            uplink = self._uplink
+            offered = False
+
+            def offer(seq: int) -> bool:
+                nonlocal offered
+                offered = uplink is not None and uplink.offer_early(seq, device, applied.batch)
+                return offered
+
             seq = await self._spool.append(
-                device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark, gaps=gaps
+                device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark, offer=offer, gaps=gaps
             )
-            if seq and self._uplink is not None:
-                self._uplink.offer(seq, device, applied.batch)
+            if seq and uplink is not None and not offered:
+                uplink.offer(seq, device, applied.batch)
 
         return emit

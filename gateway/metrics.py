@@ -31,6 +31,9 @@ class Metrics:
             "tidegate_readings_received", "Readings that a device's adapter emitted.", "device"
         )
         self.stored = self._counter("tidegate_readings_stored", "Readings committed to the spool.")
+        self.passed = self._counter(
+            "tidegate_readings_passed", "Readings that the broker took before they were to be written (hold_ms)."
+        )
         self.published = self._counter(
             "tidegate_readings_published", "Readings whose messages the broker acknowledged.", "replayed"
         )

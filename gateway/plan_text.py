@@ -64,8 +64,13 @@ def _spool(config: Config) -> list[str]:
         else "while the broker is away readings are dropped and counted"
     )
     bears = [] if database.endurance_tbw is None else [f"its flash bears {database.endurance_tbw:g} TB written"]
+    held = (
+        f"a batch that the broker acknowledges within {database.hold_ms} ms is not written; "
+        "a kill or a power cut loses at most the readings of that time"
+    )
     return [
         str(database.path),
+        *([held] if database.hold_ms else []),
         *bears,
         f"at most {_size(database.max_bytes)}; when it is full, {lost[database.when_full]} and counted",
         kept,

@@ -172,6 +172,16 @@ class DatabaseSettings(Section, frozen=True):
             "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured."
         ),
     ] = None
+    hold_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="0: a batch is on disk before it is sent. More: while the broker is connected and nothing else "
+            "waits for it, a batch is sent first, and is written only if the broker has not acknowledged it within so "
+            "many milliseconds. A kill or a power cut then loses at most the readings of that time.",
+        ),
+    ] = 0
     endurance_tbw: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,
         Meta(

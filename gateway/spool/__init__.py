@@ -16,6 +16,10 @@ Invariants
   commits are missing numbers on above what was given.
 - A batch is on disk (synchronous=FULL), in a file that its name leads to, before `append` returns, and before `pending`
   shows it.
+- With `hold_ms` (0 where it is not asked for) the two above are weaker in this way: a batch that the broker
+  acknowledges within that time is never written (`hold.py`). `append` returns when it is acknowledged or on disk, so a
+  kill loses at most what was accepted in that time and of which no source was told. Its number is spent: the disk knows
+  beforehand how far numbers may come, so a crash may leave some out, and gives none twice.
 - A row is deleted only after `ack`, or when the budget (`max_bytes`) forces it; then its readings are counted as
   dropped in the transaction that deletes it. The totals change in the transaction that changes the rows.
 - Merging changes how a batch is stored and nothing else: `pending` and `ack` are the same for both, also across a

@@ -64,7 +64,9 @@ class Group:
     """What one transaction does.
 
     Attributes:
-        after_seq: the highest number given before; the stored batches get the ones that follow.
+        after_seq: the highest number in the file before.
+        spent: numbers up to this one were given to batches, some of which are not in the file; those stored batches
+            that have no number yet get the ones that follow both.
         taken: how many waiting batches this group answers, from the front of the line.
         stored: those that are stored, in order.
         refused: those that are not, for want of room.
@@ -84,6 +86,7 @@ class Group:
     """
 
     after_seq: int
+    spent: int = 0
     taken: int = 0
     stored: Sequence[Waiting] = ()
     refused: Sequence[Waiting] = ()
@@ -103,8 +106,21 @@ class Group:
 
     @property
     def last_seq(self) -> int:
-        """The highest number given once this group is committed."""
-        return self.after_seq + len(self.stored)
+        """The highest number in the file once this group is committed."""
+        return self.numbered[-1][0] if self.stored else self.after_seq
+
+    @property
+    def numbered(self) -> list[tuple[int, Waiting]]:
+        """The stored batches with their numbers, ascending."""
+        seq = max(self.after_seq, self.spent)
+        if not any(waiting.seq for waiting in self.stored):
+            return list(enumerate(self.stored, start=seq + 1))
+        numbered = []
+        for waiting in self.stored:
+            # Those that have one stand before those that have none, which follow all that were given.
+            number = waiting.seq or (seq := seq + 1)
+            numbered.append((number, waiting))
+        return numbered
 
 
 async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
@@ -128,7 +144,7 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany(_DELETE, ranges([*group.acked, *group.victims]))
     if group.aside_victims:
         await connection.executemany(_DELETE_ASIDE, ranges(group.aside_victims))
-    numbered = list(enumerate(group.stored, start=group.after_seq + 1))
+    numbered = group.numbered
     if numbered:
         await connection.executemany(
             _INSERT,

@@ -61,6 +61,7 @@ async def decide(
     given_up: Mapping[int, Gap],
     most_deleted: int,
     spare_the_stored: bool,
+    spent: int,
     now_ns: int,
 ) -> Group | None:
     """The next transaction; None where there is nothing to do.
@@ -77,18 +78,20 @@ async def decide(
         given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
+        spent: numbers up to this one were given.
         now_ns: UTC ns.
     """
     totals = file.totals
+    waits = [waiting for waiting in taken if not waiting.passed]
     admission = admit(
-        [len(waiting.data) for waiting in taken],
+        [len(waiting.data) for waiting in waits],
         used_bytes=totals.size_bytes + totals.aside_bytes,
         max_bytes=settings.max_bytes,
         when_full=settings.when_full,
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
-        taken, admission = (), Admission(frozenset(), 0)
-    if not (taken or acked or unreadable or unreadable_blocks or marks or noted):
+        taken, waits, admission = (), [], Admission(frozenset(), 0)
+    if not (waits or acked or unreadable or unreadable_blocks or marks or noted):
         return None
     left: list[Left] = []
     noted_acked: Sequence[int] = sorted(acked)[:most_deleted]
@@ -101,7 +104,7 @@ async def decide(
     victim_blocks = [victim for victim in victims if victim.in_block and victim.seq not in unreadable_blocks]
     lost_rows = [victim for victim in victim_rows if victim.seq not in acked and victim.seq not in unreadable]
     left_in = {block.last: block for block in left}
-    refused = [taken[index] for index in sorted(admission.refused)]
+    refused = [waits[index] for index in sorted(admission.refused)]
     lost = {
         "spool_full": sum(waiting.readings for waiting in refused)
         + sum(victim.readings for victim in aside_victims)
@@ -112,7 +115,7 @@ async def decide(
         ),
         "corrupt": sum(unreadable.values()) + sum(unreadable_blocks.values()),
     }
-    stored = [waiting for index, waiting in enumerate(taken) if index not in admission.refused]
+    stored = [waiting for index, waiting in enumerate(waits) if index not in admission.refused]
     gaps = [
         *noted,
         *(given_up[seq] for seq in noted_acked if seq in given_up),
@@ -126,6 +129,7 @@ async def decide(
     ]
     return Group(
         after_seq=totals.last_seq,
+        spent=spent,
         taken=len(taken),
         stored=stored,
         refused=refused,

@@ -22,6 +22,7 @@ from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.gaps import Ledger
+from gateway.spool.hold import Passed
 from gateway.spool.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
 
@@ -40,6 +41,7 @@ __all__ = [
     "point_of",
     "read_dropped",
     "read_ledger",
+    "read_passed",
     "read_totals",
 ]
 
@@ -248,6 +250,15 @@ MIGRATIONS: Final = (
             bytes = bytes + NEW.bytes;
     END;
     """,
+    # What the broker took before it was written, and how far its numbers may have come.
+    """
+    CREATE TABLE passed (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        reserved INTEGER NOT NULL,
+        batches INTEGER NOT NULL,
+        readings INTEGER NOT NULL
+    );
+    """,
     # When the last batch was accepted, for the gap that a stop of the gateway leaves.
     """
     ALTER TABLE totals ADD COLUMN last_at_ns INTEGER NOT NULL DEFAULT 0;
@@ -451,6 +462,12 @@ async def read_totals(connection: aiosqlite.Connection) -> Totals:
     return totals if isinstance(totals.oldest_at_ns, int) else totals._replace(oldest_at_ns=None)
 
 
+async def read_passed(connection: aiosqlite.Connection) -> Passed:
+    """What was never written because the broker took it in time."""
+    rows = list(await connection.execute_fetchall("SELECT reserved, batches, readings FROM passed"))
+    return Passed(*rows[0]) if rows and all(isinstance(value, int) for value in rows[0]) else Passed()
+
+
 async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
     """Readings lost since the file was made, by cause."""
     rows = await connection.execute_fetchall("SELECT cause, readings FROM dropped")
@@ -587,6 +604,8 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
     if 0 <= totals.last_gap < LARGEST_SEQ:
         with suppress(sqlite3.Error):
             told["ledger"] = await read_ledger(connection)
+            reserved = (await read_passed(connection)).reserved
+            told["last_seq"] = max(totals.last_seq, reserved if reserved < LARGEST_SEQ else 0)
     with suppress(sqlite3.Error):
         told["rescues"] = await read_rescues(connection)
     return told

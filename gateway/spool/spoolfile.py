@@ -35,6 +35,7 @@ from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, s
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
+from gateway.spool.hold import Passed
 from gateway.spool.rescue import END_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
@@ -47,6 +48,7 @@ from gateway.spool.schema import (
     open_database,
     read_dropped,
     read_ledger,
+    read_passed,
     read_totals,
 )
 from gateway.spool.stored import Stored
@@ -228,6 +230,18 @@ class SpoolFile:
         self._doubtful = Group(after_seq=self.totals.last_seq)
         self.totals = await merge(self._connected(), block, left=left)
         self._doubtful = None
+
+    async def read_passed(self) -> Passed:
+        """What was never written because the broker took it in time."""
+        return await read_passed(self._connected())
+
+    async def note_passed(self, passed: Passed) -> None:
+        """Writes that down, as one durable transaction.
+
+        Raises:
+            sqlite3.Error: it failed, or so it seems; `settle` ends the doubt.
+        """
+        await self.transact([("INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)", passed)])
 
     async def carry(self, stored: Sequence[Stored], *, rescue: Rescue) -> None:
         """Takes rows and blocks of a damaged file, as one durable transaction.

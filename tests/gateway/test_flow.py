@@ -16,10 +16,20 @@ class Spool:
     gaps: list[Gap] = field(default_factory=list)
     durable: asyncio.Event = field(default_factory=asyncio.Event)
     refuse: bool = False
+    holds: bool = False
 
     async def append(
-        self, device: str, batch: Batch, *, aside: Batch = EMPTY, mark: bytes = b"", gaps: Sequence[Gap] = ()
+        self,
+        device: str,
+        batch: Batch,
+        *,
+        aside: Batch = EMPTY,
+        mark: bytes = b"",
+        offer=None,
+        gaps: Sequence[Gap] = (),
     ) -> int:
+        if self.holds and offer(7):
+            return 7
         await self.durable.wait()
         if self.refuse:
             return 0
@@ -31,6 +41,13 @@ class Spool:
 @dataclass
 class Uplink:
     offered: list[tuple[int, str, Batch]] = field(default_factory=list)
+    early: list[tuple[int, str, Batch]] = field(default_factory=list)
+    busy: bool = True
+
+    def offer_early(self, seq: int, device: str, batch: Batch) -> bool:
+        if not self.busy:
+            self.early.append((seq, device, batch))
+        return not self.busy
 
     def offer(self, seq: int, device: str, batch: Batch) -> None:
         self.offered.append((seq, device, batch))
@@ -105,3 +122,16 @@ async def test_what_the_source_did_not_give_goes_with_its_batch_also_where_that_
     await emit(batch_of(1, 2))
     await emit(batch_of(2))
     assert [gap.to_ns for gap in spool.gaps] == [2, 1]
+
+
+async def test_a_batch_that_is_held_is_offered_once():
+    spool, uplink = Spool(holds=True), Uplink(busy=False)
+    spool.durable.set()
+    emit = Flow(spool, uplink, Metrics()).emit("plc", Odd)
+    await emit(batch_of(1, 2, 3))
+    assert [(seq, device, list(batch.points())) for seq, device, batch in uplink.early] == [(7, "plc", [1, 3])]
+    assert not uplink.offered
+    uplink.busy = True
+    await emit(batch_of(1))
+    assert [seq for seq, *_ in uplink.offered] == [1]
+    assert len(uplink.early) == 1
