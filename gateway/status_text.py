@@ -23,7 +23,7 @@ _MOST_LINES: Final = 20
 _Nested: TypeAlias = "Mapping[str, Any] | Sequence[Any]"
 _TIMES: Final = frozenset({"since", "began"})
 """Keys that hold seconds since 1970, beside those that end in `_at`. A key in `_ns` holds nanoseconds since then."""
-_NAMES: Final = frozenset({"cursor", "upto", "port", "pid"})
+_NAMES: Final = frozenset({"cursor", "upto", "port", "pid", "number"})
 """Keys whose number names something and counts nothing, beside those that end in `seq`."""
 _PROSE: Final = frozenset({"why", "last_error"})
 """Keys that hold sentences. A column of those is the last one, where it can be wrapped."""

@@ -25,10 +25,9 @@ from gateway.gap import Gap, gap_of
 from gateway.spool import ThinningRules, merge
 from gateway.spool.block import Entry
 from gateway.spool.blocks import seal
-from gateway.spool.gapdesk import read_gaps
 from gateway.spool.gaps import QUIET_NS
 from gateway.spool.thinning import thin
-from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool
+from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, read_gaps
 
 MAX_BYTES = 4000
 POINTS = {"a": 1, "b": 2}

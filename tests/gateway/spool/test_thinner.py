@@ -11,8 +11,7 @@ from gateway.batch import Batch, Kind, Reading
 from gateway.metrics import Metrics
 from gateway.spool import Spool, ThinningRules, thinner
 from gateway.spool.codec import Codec
-from gateway.spool.gapdesk import read_gaps
-from tests.gateway.spool.harness import START_NS, break_next_commit, drain, dropped, running
+from tests.gateway.spool.harness import START_NS, break_next_commit, drain, dropped, read_gaps, running
 from tests.gateway.spool.test_door import is_told
 from tests.waiting import until
 
