@@ -43,6 +43,7 @@ __all__ = [
     "read_ledger",
     "read_passed",
     "read_totals",
+    "totals_of",
 ]
 
 APPLICATION_ID: Final = 0x54494445
@@ -453,7 +454,15 @@ async def open_database(
 
 async def read_totals(connection: aiosqlite.Connection) -> Totals:
     """The totals as the connection sees them now, a running transaction included."""
-    rows = list(await connection.execute_fetchall(TOTALS))
+    return totals_of(list(await connection.execute_fetchall(TOTALS)))
+
+
+def totals_of(rows: Sequence[Sequence[Any]]) -> Totals:
+    """The totals, from what `TOTALS` gives.
+
+    Raises:
+        Damaged: they are none.
+    """
     if not rows:
         raise Damaged("its totals are missing")
     totals = Totals(*rows[0])

@@ -20,7 +20,7 @@ from gateway.spool.blocks import MOST_NUMBERS, Left
 from gateway.spool.gaprows import GAPS, gap_of_row
 from gateway.spool.gaps import Entry
 from gateway.spool.rows import counted
-from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Totals, is_damage, point_of
+from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Damaged, is_damage, point_of, totals_of
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
 __all__ = ["Snapshot"]
@@ -56,7 +56,7 @@ class Snapshot:
             raise self._error(error) from None
         try:
             self._check_version()
-            self.totals = Totals(*self._fetch(TOTALS)[0])
+            self.totals = totals_of(self._fetch(TOTALS))
             self.dropped = {
                 cause.decode(errors="replace"): readings
                 for cause, readings in self._fetch("SELECT cause, readings FROM dropped")
@@ -67,7 +67,7 @@ class Snapshot:
         except sqlite3.Error as error:
             self._connection.close()
             raise self._error(error) from None
-        except (TidegateError, ValueError, AttributeError, IndexError) as error:
+        except (Damaged, TidegateError, ValueError, AttributeError) as error:
             self._connection.close()
             raise error if isinstance(error, SpoolError) else self._damaged(str(error)) from None
         except BaseException:

@@ -193,6 +193,17 @@ def test_verify_says_what_is_wrong_with_a_spool(site, capsys, damage):
     assert any(re.search(words, problem) for problem in found["problems"]), found["problems"]
 
 
+@pytest.mark.parametrize(
+    "statement", ["UPDATE totals SET batches = 'x'", "DELETE FROM totals", "UPDATE points SET path = 7, kind = 99"]
+)
+def test_a_spool_that_says_nonsense_of_itself_is_said_to_be_damaged(site, capsys, statement):
+    with closing(sqlite3.connect(site / "spool.db")) as connection, connection:
+        connection.execute(statement)
+    for command in (["verify", "spool.db"], ["stats", "spool.db"], ["export", "out.tide", "--config", "gw.toml"]):
+        assert "spool.db: it is damaged (" in error(capsys, *command)
+    assert told(capsys, "salvage", "spool.db")["readable"]["readings"] == 300
+
+
 def test_a_damaged_spool_is_salvaged(site, capsys):
     content = bytearray((site / "spool.db").read_bytes())
     content[:1024] = bytes(1024)  # the first page
