@@ -15,6 +15,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from operator import le
 from typing import Any, Final
 
 from gateway.errors import BadBatch
@@ -131,17 +132,25 @@ def open_block(columns: Sequence[Any]) -> list[Entry]:
         columns: last, first, at_ns, batches, readings, codec, checksum, data.
 
     Raises:
-        BadBatch: it is not what was written.
+        BadBatch: it is not what was written, or its numbers do not rise from `first` to `last`.
     """
     *said, codec, check, data = columns
     if codec != Codec.BLOCK:
         raise BadBatch(f"codec {codec} is not known to this version")
     if not (isinstance(data, bytes) and all(isinstance(column, int) for column in said)):
         raise BadBatch("a column of another type than was written")
-    if _checksum(said, data) != check:
+    try:
+        found = _checksum(said, data)
+    except struct.error:
+        raise BadBatch("a column with a number that cannot be") from None
+    if found != check:
         raise BadBatch("its checksum is wrong")
-    _, _, _, batches, readings = said
-    return decode_block(data, batches=batches, readings=readings)
+    last, first, _, batches, readings = said
+    entries = decode_block(data, batches=batches, readings=readings)
+    seqs = [entry.seq for entry in entries]
+    if (seqs[0], seqs[-1]) != (first, last) or any(map(le, seqs[1:], seqs)):
+        raise BadBatch("numbers that are not those of its row")
+    return entries
 
 
 def _checksum(said: Sequence[int], data: bytes) -> int:

@@ -53,7 +53,7 @@ def decode(codec: int, data: bytes, *, readings: int) -> Batch:
     if codec != Codec.PLAIN:
         raise BadBatch(f"codec {codec} is not known to this version, or not for a row")
     end = _COUNT.size + readings * RECORD_BYTES
-    if len(data) < end or _COUNT.unpack_from(data)[0] != readings:
+    if readings < 0 or len(data) < end or _COUNT.unpack_from(data)[0] != readings:
         raise BadBatch(f"{len(data)} bytes that do not hold {readings} readings")
     return Batch(data[_COUNT.size : end], data[end:])
 

@@ -43,6 +43,7 @@ __all__ = [
     "read_ledger",
     "read_passed",
     "read_totals",
+    "totals_of",
 ]
 
 APPLICATION_ID: Final = 0x54494445
@@ -259,11 +260,27 @@ MIGRATIONS: Final = (
         readings INTEGER NOT NULL
     );
     """,
+    # When the last batch was accepted, for the gap that a stop of the gateway leaves.
+    """
+    ALTER TABLE totals ADD COLUMN last_at_ns INTEGER NOT NULL DEFAULT 0;
+    DROP TRIGGER accepted;
+    CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
+        UPDATE totals SET
+            last_at_ns = CASE WHEN NEW.seq > last_seq THEN NEW.at_ns ELSE last_at_ns END,
+            last_seq = max(last_seq, NEW.seq),
+            accepted_batches = accepted_batches + 1,
+            accepted_readings = accepted_readings + NEW.readings,
+            batches = batches + 1,
+            readings = readings + NEW.readings,
+            bytes = bytes + NEW.bytes;
+    END;
+    """,
 )
 
 TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
-           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes, last_gap, gap_changes,
+           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
+           last_gap, gap_changes, last_at_ns,
            (SELECT at_ns FROM (
                SELECT seq, at_ns FROM (SELECT seq, at_ns FROM batches ORDER BY seq LIMIT 1)
                UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks ORDER BY last LIMIT 1)
@@ -337,6 +354,7 @@ class Totals(NamedTuple):
     block_bytes: int = 0
     last_gap: int = 0
     gap_changes: int = 0
+    last_at_ns: int = 0
     oldest_at_ns: int | None = None
 
     @property
@@ -436,7 +454,15 @@ async def open_database(
 
 async def read_totals(connection: aiosqlite.Connection) -> Totals:
     """The totals as the connection sees them now, a running transaction included."""
-    rows = list(await connection.execute_fetchall(TOTALS))
+    return totals_of(list(await connection.execute_fetchall(TOTALS)))
+
+
+def totals_of(rows: Sequence[Sequence[Any]]) -> Totals:
+    """The totals, from what `TOTALS` gives.
+
+    Raises:
+        Damaged: they are none.
+    """
     if not rows:
         raise Damaged("its totals are missing")
     totals = Totals(*rows[0])

@@ -99,6 +99,7 @@ class SpoolFile:
         dropped: readings lost since the file was made, by cause, as of the last commit.
         points: the point table; the same object for the spool's whole life.
         begun: whether it was opened.
+        stopped_ns: when the last batch had been accepted then, UTC ns; None where nobody knows.
         ledger: the gaps that nobody was told of, as of the last commit.
         rescues: damaged files that are still being carried into this one, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
@@ -111,6 +112,7 @@ class SpoolFile:
         self.dropped: dict[str, int] = {}
         self.points = PointTable()
         self.begun = False
+        self.stopped_ns: int | None = None
         self.ledger = Ledger()
         self.rescues: list[Rescue] = []
         self.quarantined: Path | None = None
@@ -146,6 +148,7 @@ class SpoolFile:
             lock.release()
             raise
         self._lock = lock
+        self.stopped_ns = self.totals.last_at_ns or None
         self.begun = True
         self._mark()
 

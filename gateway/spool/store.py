@@ -393,6 +393,11 @@ class Spool:
         await forget_others(self._with_file, devices)
 
     @property
+    def stopped_ns(self) -> int | None:
+        """When the last batch was accepted before the spool was opened, UTC ns; None where nobody knows."""
+        return self._file.stopped_ns
+
+    @property
     def gaps(self) -> Gaps:
         """The gap ledger that is kept in the spool's file."""
         return self._gaps

@@ -9,6 +9,7 @@ import pytest
 from adapters.modbus import units
 from adapters.modbus.settings import ModbusTag
 from gateway.errors import SourceLost
+from gateway.gap import Gap
 from tests.adapters.modbus.rig import Exchange, Script, Site, device, gateway, numbered, plc, settings
 from tests.waiting import until
 
@@ -341,6 +342,8 @@ async def test_a_dead_unit_harms_no_other_and_comes_back(death: Any, cause: str)
     assert {reading.value for reading in site.inbox.of(1)} == {11}
     assert {reading.value for reading in site.inbox.of(3)} == {33}
     assert site.live == [True, False]
+    back_ns = next(reading.ts_ns for reading in site.inbox.of(2) if reading.value == 22)
+    assert site.gaps.all == [Gap("plc", "unreachable", back_ns, back_ns, None, group="unit 2")], "it never spoke before"
 
 
 async def test_when_no_unit_answers_the_source_is_lost() -> None:

@@ -19,9 +19,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from gateway.batch import Batch
 from gateway.gap import Gap, gap_of
 from gateway.spool import merge
-from gateway.spool.gapdesk import read_gaps
 from gateway.spool.gaps import QUIET_NS
-from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool
+from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, read_gaps
 
 MAX_BYTES = 4000
 
