@@ -13,10 +13,11 @@ without a pause in which somebody else could replace it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.batch import EMPTY, Batch
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 
 __all__ = ["Flow"]
@@ -42,6 +43,7 @@ class _Spool(Protocol):
         aside: Batch = EMPTY,
         mark: bytes = b"",
         offer: Callable[[int], bool] | None = None,
+        gaps: Sequence[Gap] = (),
     ) -> int: ...
 
 
@@ -60,6 +62,10 @@ class _Latest(Protocol):
 
 class _Freshness(Protocol):
     def begin(self, device: str) -> Callable[[Batch], None]: ...
+
+
+class _Missing(Protocol):
+    def look(self, batch: Batch) -> Sequence[Gap]: ...
 
 
 class Flow:
@@ -91,12 +97,13 @@ class Flow:
         self._freshness = freshness
         self._now_ns = now_ns
 
-    def emit(self, device: str, chain: Callable[[], _Chain]) -> _Emit:
+    def emit(self, device: str, chain: Callable[[], _Chain], *, missing: _Missing | None = None) -> _Emit:
         """The `emit` to hand to this device's adapter.
 
         Args:
             device: its name.
             chain: gives the chain that is to be applied now.
+            missing: is shown what came in, and says which gaps go with it; None where nobody looks.
         """
         received = self._metrics.received.labels(device)
         note = None if self._freshness is None else self._freshness.begin(device)
@@ -109,6 +116,7 @@ class Flow:
             received.inc(len(batch))
             if note is not None:
                 note(batch)
+            gaps = () if missing is None else missing.look(batch)
             applied = chain().apply(batch, self._now_ns())
             if applied.batch and self._latest is not None:
                 self._latest.put(device, applied.batch)
@@ -121,7 +129,7 @@ class Flow:
                 return offered
 
             seq = await self._spool.append(
-                device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark, offer=offer
+                device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark, offer=offer, gaps=gaps
             )
             if seq and uplink is not None and not offered:
                 uplink.offer(seq, device, applied.batch)
