@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
@@ -27,6 +27,9 @@ __all__ = ["MOST_DELETED", "decide"]
 
 MOST_DELETED: Final = 2000
 """Delivered rows that one transaction deletes; more would hold up the batches that wait (100 us a row)."""
+
+SEEN_NS: Final = 60_000_000_000
+"""How often it is written when a device's last batch was accepted, at most."""
 
 _CHUNK_ROWS: Final = 1024
 MOST_TOUCHED: Final = 64
@@ -61,6 +64,7 @@ async def decide(
     given_up: Mapping[int, Gap],
     most_deleted: int,
     spare_the_stored: bool,
+    thins: Callable[[], bool],
     spent: int,
     now_ns: int,
 ) -> Group | None:
@@ -78,6 +82,7 @@ async def decide(
         given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
+        thins: asked where stored readings would have to go: whether room is made without that. Then what arrives waits.
         spent: numbers up to this one were given.
         now_ns: UTC ns.
     """
@@ -90,6 +95,8 @@ async def decide(
         when_full=settings.when_full,
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
+        taken, waits, admission = (), [], Admission(frozenset(), 0)
+    if admission.to_free_bytes and thins():
         taken, waits, admission = (), [], Admission(frozenset(), 0)
     if not (waits or acked or unreadable or unreadable_blocks or marks or noted):
         return None
@@ -144,6 +151,11 @@ async def decide(
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
         marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
+        seen={
+            waiting.device: waiting.at_ns
+            for waiting in stored
+            if not 0 <= waiting.at_ns - file.seen.get(waiting.device, -SEEN_NS) < SEEN_NS
+        },
         gaps=file.ledger.change(gaps, now_ns=now_ns),
         noted=len(noted),
     )
