@@ -21,7 +21,7 @@ from gateway.uplink.turns import in_turns
 
 __all__ = ["BacklogReader"]
 
-CHUNK_READINGS: Final = 10_000
+CHUNK_READINGS: Final = 32_768
 _QUEUE_ROWS: Final = 32
 _BURST_S: Final = 0.1
 _SUSPICION_S: Final = 1.0  # numbers left out between offers are looked up together, at most this often

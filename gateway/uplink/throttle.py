@@ -76,8 +76,6 @@ class Throttle:
             self._older_s, self._usual_s, self._turned_s = self._usual_s, took_s, now_s
         self._usual_s = min(self._usual_s, took_s)
         if not draining:
-            self._round_s = now_s
-            self._answers_s.clear()
             return
         self._answers_s.append(took_s)
         if now_s - self._round_s >= ROUND_S:

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from gateway.batch import Batch
 from gateway.config.models import DatabaseSettings, OfflineSettings, UplinkSettings
 from gateway.demo.broker import Broker
+from gateway.errors import UplinkError
 from gateway.flow import Flow
 from gateway.metrics import Metrics
 from gateway.spool import Spool, merge
@@ -106,9 +107,8 @@ class _Site:
         async with _spool(path) as spool:
             await _fill(self._load, spool)
             backlog = spool.stats
+            began, cpu_s = time.monotonic(), time.process_time()
             async with _working(self._load, spool, self._port, self._offline) as live:
-                began, cpu_s = time.monotonic(), time.process_time()
-                live.watch(backlog.last_seq, backlog.backlog_batches)
                 while live.old_batches:
                     await asyncio.sleep(0.02)
                 took_s, cpu_s = time.monotonic() - began, time.process_time() - cpu_s
@@ -146,7 +146,15 @@ async def _working(load: Load, spool: Spool, port: int, offline: OfflineSettings
         metrics=metrics,
     )
     live = _Live(load, Flow(spool, uplink, metrics), spool)
-    tasks = [asyncio.create_task(uplink.run())]
+
+    async def stay_connected() -> None:
+        while True:
+            try:
+                await uplink.run()
+            except UplinkError as error:
+                print(error)
+
+    tasks = [asyncio.create_task(stay_connected())]
     try:
         while uplink.status["state"] != "connected":
             await asyncio.sleep(0.01)
@@ -196,7 +204,7 @@ class _Live:
 
     def __init__(self, load: Load, flow: Flow, spool: Spool) -> None:
         self.waits_s: list[float] = []
-        self.old_batches = 0
+        self.old_batches = spool.stats.backlog_batches
         self._load = load
         self._flow = flow
         self._batches = _batches(load, spool)
@@ -204,12 +212,7 @@ class _Live:
         self._ack, spool.ack = spool.ack, self._acked  # type: ignore[method-assign]
         self._append, spool.append = spool.append, self._appended  # type: ignore[method-assign]
         self._began_s: dict[int, float] = {}
-        self._last_old = 0
-
-    def watch(self, last_seq: int, batches: int) -> None:
-        """Counts the batches up to this number from now on, and measures anew."""
-        self.waits_s.clear()
-        self._last_old, self.old_batches = last_seq, batches
+        self._last_old = spool.stats.last_seq
 
     async def device(self, number: int) -> None:
         """Sends at the device's pace."""

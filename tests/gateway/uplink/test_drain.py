@@ -76,6 +76,13 @@ def test_a_way_that_bears_all_gets_all():
     assert line(50_000)[0] == MOST
 
 
+def test_live_answers_between_those_of_the_backlog_do_not_hold_the_rate_where_it_is():
+    throttle = Throttle(most=MOST, now_s=0.0)
+    for number in range(200):
+        throttle.answered(0.001, number * 0.05, draining=number % 2 == 0)
+    assert throttle.rate == MOST
+
+
 def test_what_is_usual_is_learned_anew():
     throttle = Throttle(most=MOST, now_s=0.0)
     throttle.answered(0.001, 0.0, draining=False)
