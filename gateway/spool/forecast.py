@@ -193,4 +193,6 @@ def duration_text(seconds: float) -> str:
 
 
 def _at_rate(over_s: float) -> str:
-    return "at today's rate" if over_s >= DAY_S else f"at the rate of the last {duration_text(over_s - over_s % STEP_S)}"
+    return (
+        "at today's rate" if over_s >= DAY_S else f"at the rate of the last {duration_text(over_s - over_s % STEP_S)}"
+    )
