@@ -7,7 +7,8 @@ An adapter reads one device. It runs until it is cancelled or its source is lost
 - The adapter never retries a lost connection: it raises `SourceLost`, and `gateway.supervise` runs it again. Nothing
   about one failed tag or one odd value is a lost source: that is counted, and the rest goes on.
 - Readings that the device should have given and that are known to be missing are emitted with bad status or marked
-  `Flag.LOST_BEFORE`; nothing is made up, and a last good value is never repeated as if it were fresh.
+  `Flag.LOST_BEFORE`, or told to `Context.missing`; nothing is made up, and a last good value is never repeated as if it
+  were fresh.
 
 Beside the adapter a protocol may offer an `Explorer`: a connection of its own, with which a person looks at a device
 that need not be running, or not yet be in any file. And an adapter may be a `Writer`. Neither is on the readings' way.
@@ -18,7 +19,7 @@ A new protocol is one folder that offers a `Protocol`, and one line in `adapters
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,7 @@ __all__ = [
     "Explore",
     "Explorer",
     "Memory",
+    "Missing",
     "Node",
     "PointSpec",
     "Protocol",
@@ -79,13 +81,52 @@ class Memory(TypingProtocol):
         """Keeps a few kilobytes; empty forgets. Says whether it is durable: the disk may refuse."""
 
 
+class Missing(TypingProtocol):
+    """Takes what an adapter knows to be missing. What is marked `Flag.LOST_BEFORE` need not be told once more."""
+
+    def missed(self, cause: str, *, points: Collection[int] | None = None, group: str | None = None) -> None:
+        """Readings are missing since the last good one, until a good one comes.
+
+        Args:
+            cause: one of `gateway.gap.CAUSES`.
+            points: whose readings, by the points' numbers; None: the whole device's. Then readings that are marked
+                `Flag.LOST_BEFORE` because of this tell of no other gap.
+            group: what these points are called, such as `unit 3`.
+        """
+
+    def resumed(self) -> None:
+        """Nothing is missing although the gateway, or the connection, was away."""
+
+    def clock(self, *, is_off: bool) -> None:
+        """Whether readings have the gateway's time from now on because the device's clock is off."""
+
+
+class _Nobody:
+    def missed(self, cause: str, *, points: Collection[int] | None = None, group: str | None = None) -> None:
+        pass
+
+    def resumed(self) -> None:
+        pass
+
+    def clock(self, *, is_off: bool) -> None:
+        pass
+
+
 @dataclass(frozen=True, slots=True)
 class PointSpec:
-    """What one tag of a device becomes in the point table. `kind` is None where the device decides per reading."""
+    """What one tag of a device becomes in the point table.
+
+    Attributes:
+        tag: the last segment of its path.
+        unit: its engineering unit.
+        kind: of its values; None where the device decides per reading.
+        thin_error: how far a reading that is thinned may be from the line between its neighbours; None: none is.
+    """
 
     tag: str
     unit: str
     kind: Kind | None
+    thin_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +159,7 @@ class Context:
             a function there is called when somebody asks.
         site: what it has in common with the gateway's other devices.
         memory: what outlives the process; None where nothing does.
+        missing: takes what is known to be missing; it becomes a gap that is stored with a batch.
     """
 
     points: Sequence[int]
@@ -127,6 +169,7 @@ class Context:
     facts: dict[str, Any] = field(default_factory=dict)
     site: Site = NOWHERE
     memory: Memory | None = None
+    missing: Missing = field(default_factory=_Nobody)
 
 
 class Adapter(TypingProtocol):

@@ -16,7 +16,7 @@ from typing import Any
 from adapters.registry import NAMES, protocol
 from gateway.config import keypath
 from gateway.config.globs import matches
-from gateway.config.models import Config, DeviceSettings, FilterSettings
+from gateway.config.models import Config, DeviceSettings, FilterSettings, ShadowSettings
 from gateway.config.reader import Draft, read_draft
 from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
@@ -59,7 +59,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, text: str | None = 
         ConfigError: it cannot be read or used; carries every problem.
     """
     draft = read_draft(path, models=MODELS, env=env, text=text)
-    problems = _device_problems(draft) + _problems_together(draft)
+    problems = _device_problems(draft) + _problems_together(draft) + _alarm_problems(draft)
     # A pattern may mean a device that has a mistake, so patterns are only judged when all devices are right.
     whole = not problems and len(draft.devices) == len(draft.tree.get("devices", ()))
     problems += _filter_problems(draft, path.absolute().parent, [*draft.devices.values()] if whole else None)
@@ -76,6 +76,18 @@ def _device_problems(draft: Draft) -> list[Problem]:
         for below, what in protocol(device.type).check(device)
         # The reader has told of names that stand twice; protocols that do so as well are not repeated.
         if not (below.endswith(".name") and f"devices[{index}].tags" in told)
+    ]
+
+
+def _alarm_problems(draft: Draft) -> list[Problem]:
+    return [
+        Problem(
+            keypath.key(keypath.item(keypath.key(keypath.item("devices", index), "tags"), place), "thin_error"),
+            "an alarm is never thinned; take alarm or thin_error away",
+        )
+        for index, device in draft.devices.items()
+        for place, tag in enumerate(getattr(device, "tags", ()))
+        if tag.alarm and tag.thin_error is not None
     ]
 
 
@@ -107,8 +119,16 @@ def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | N
     problems = []
     told: list[tuple[int, FilterSettings, Manifest | None]] = []
     for index, settings in draft.filters.items():
-        manifest, wrong = _module(settings, keypath.item("filters", index), base)
+        where = keypath.item("filters", index)
+        manifest, wrong = _module(settings, settings.params, where, base)
         problems += wrong
+        if manifest is not None:
+            problems += [
+                Problem(keypath.join(where, below), what) for below, what in output_mistakes(settings, manifest)
+            ]
+        if settings.shadow is not None:
+            params = settings.params if settings.shadow.params is None else settings.shadow.params
+            problems += _module(settings.shadow, params, keypath.key(where, "shadow"), base)[1]
         told.append((index, settings, manifest))
     if devices is not None:
         plans = {device.name: plan_chain(told, device=device.name, tags=tags_of(device)) for device in devices}
@@ -117,7 +137,9 @@ def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | N
     return problems
 
 
-def _module(settings: FilterSettings, where: str, base: Path) -> tuple[Manifest | None, list[Problem]]:
+def _module(
+    settings: FilterSettings | ShadowSettings, params: Mapping[str, Any], where: str, base: Path
+) -> tuple[Manifest | None, list[Problem]]:
     try:
         path = resolve(settings.module, base)
         wasm = read_wasm(path)
@@ -127,11 +149,8 @@ def _module(settings: FilterSettings, where: str, base: Path) -> tuple[Manifest 
         manifest = parse_manifest(wasm, str(path))
     except ModuleError as error:
         return None, [Problem(keypath.key(where, "module"), str(error))]
-    params: Mapping[str, Any] = settings.params
     place = keypath.key(where, "params")
-    problems = [Problem(keypath.key(place, name), what) for name, what in check_params(manifest, params)]
-    problems += [Problem(keypath.join(where, below), what) for below, what in output_mistakes(settings, manifest)]
-    return manifest, problems
+    return manifest, [Problem(keypath.key(place, name), what) for name, what in check_params(manifest, params)]
 
 
 def _idle_patterns(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from gateway.cli_types import PATH, say
+from gateway.cli_types import PATH, config_option, say
 from gateway.errors import ModuleError, TidegateError
 
 __all__ = ["module"]
@@ -117,6 +117,34 @@ def module_bench(modules: tuple[str, ...], readings: int, rounds: int) -> None:
     from gateway.workshop.bench import bench, bench_text
 
     say(bench_text(bench(modules, readings=readings, rounds=rounds)))
+
+
+@module.command("diff")
+@config_option("the socket", required=True)
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def module_diff(config: Path, *, as_json: bool) -> None:
+    """Show where shadows of a running gateway differ from the modules at work, and at what cost."""
+    import json
+
+    from gateway.check import load
+    from gateway.control import client
+    from gateway.workshop.diff import diff_text, shadows
+
+    found = shadows(client.status(load(config).socket_path))
+    say(json.dumps(found, indent=2) if as_json else diff_text(found))
+
+
+@module.command("promote")
+@click.argument("name", metavar="FILTER")
+@config_option("the filters", required=True)
+def module_promote(name: str, config: Path) -> None:
+    """Put a FILTER's shadow to work, and the module at work into its shadow. The same again rolls back.
+
+    The running gateway changes the two between two batches and writes the file; where none runs, the file is changed.
+    """
+    from gateway.workshop.promote import promote
+
+    say(promote(config, name))
 
 
 def _build(folder: Path) -> Path:

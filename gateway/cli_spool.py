@@ -264,6 +264,28 @@ def stats(file: Path | None, config: Path | None, *, by_device: bool, as_json: b
     _print(spool_stats(path, by_device=by_device), as_json=as_json)
 
 
+@spool.command("gaps")
+@click.argument("file", type=_PATH, required=False, metavar="[FILE]")
+@_config_option
+@click.option("--since", help="Only gaps that end then or later: 36h (ago; s, m, h, d) or 2026-03-01T06:00 (UTC).")
+@_json_option
+def gaps(file: Path | None, config: Path | None, since: str | None, *, as_json: bool) -> None:
+    """List the intervals in which readings are missing. The gateway may run meanwhile.
+
+    The newest 10,000 are kept, and all that the broker was not told of yet. `readings` -: nobody knows how many.
+    """
+    import time
+
+    from gateway.spool.gaplist import listed, since_ns
+
+    path = _spool_path(file, config)
+    try:
+        after_ns = 0 if since is None else since_ns(since, now_ns=time.time_ns())
+    except TidegateError as error:
+        raise click.UsageError(f"--since: {error}") from None
+    _print(listed(path, since_ns=after_ns), as_json=as_json)
+
+
 @spool.command("salvage")
 @click.argument("file", type=_PATH)
 @click.option("--into", type=_PATH, help="Write it into a file as `export` does; needs --config.")

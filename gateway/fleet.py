@@ -23,6 +23,7 @@ from gateway.flow import Flow
 from gateway.health import device_component
 from gateway.latest import Latest
 from gateway.metrics import Metrics
+from gateway.missing import Missing
 from gateway.points import PointTable
 from gateway.reconcile import Plan
 from gateway.source import Source
@@ -66,6 +67,7 @@ class Fleet:
         now_ns: UTC nanoseconds since 1970.
         memory: what the adapter of the device of this name remembers.
         denial: why a device may not be read.
+        seen_before: when batches of each device were accepted last before the gateway was started, UTC ns.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ class Fleet:
         now_ns: Callable[[], int],
         memory: Callable[[str], Memory],
         denial: Denial = lambda _device: "",
+        seen_before: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._host = host
         self._flow = flow
@@ -90,6 +93,7 @@ class Fleet:
         self._now_ns = now_ns
         self._memory = memory
         self._denial = denial
+        self._seen_before = seen_before
         self.states = States(memory, lambda: self.chains)
         """What the filters remember."""
         self._sources: dict[str, Source] = {}
@@ -122,7 +126,8 @@ class Fleet:
         """
         for device in config.devices:
             if device.enabled and not self._denial(device):
-                self._sources[device.name] = self._build(config, device)
+                seen_ns = self._seen_before().get(device.name)
+                self._sources[device.name] = self._build(config, device, seen_ns=seen_ns)
         self._show_idle(config)
         for source in self._sources.values():
             source.chain.start(self._now_ns())
@@ -182,12 +187,20 @@ class Fleet:
         """Ends all sources."""
         await asyncio.gather(*(source.stop() for source in self._sources.values()))
 
-    def _build(self, config: Config, device: DeviceSettings) -> Source:
+    def _build(self, config: Config, device: DeviceSettings, *, seen_ns: int | None = None) -> Source:
         specs = protocol(device.type).points(device)
         points = [
             self._points.intern(config.point_path(device, spec.tag), device=device.name, unit=spec.unit, kind=spec.kind)
             for spec in specs
         ]
+        missing = Missing(
+            device.name,
+            tags=self._points.tags,
+            latest=lambda: self._latest.of(device.name),
+            now_ns=self._now_ns,
+        )
+        if seen_ns is not None:
+            missing.stopped_before(seen_ns)
         return Source(
             device,
             points=points,
@@ -198,6 +211,7 @@ class Fleet:
             now_ns=self._now_ns,
             site=Site(config.gateway.id, config.pki_dir),
             memory=self._memory(device.name),
+            missing=missing,
             states=self.states,
         )
 

@@ -2,8 +2,9 @@
 
     adapter.run(emit) -> chain.apply(batch) -> spool.append(batch) -> uplink.offer(...), which acks to the spool
 
-`emit` returns once the batch is durable: that is the adapter's back-pressure, and the moment at which a source may be
-told that its readings arrived. What a filter leaves out on purpose is not lost; it is counted by the chain.
+`emit` returns once the batch is durable, or, with `hold_ms`, acknowledged by the broker: that is the adapter's
+back-pressure, and the moment at which a source may be told that its readings arrived. What a filter leaves out on
+purpose is not lost; it is counted by the chain.
 
 The chain is asked for with each batch, so it can be replaced between two of them. A chain works on a batch in one go,
 without a pause in which somebody else could replace it.
@@ -12,10 +13,11 @@ without a pause in which somebody else could replace it.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 from gateway.batch import EMPTY, Batch
+from gateway.gap import Gap
 from gateway.metrics import Metrics
 
 __all__ = ["Flow"]
@@ -33,7 +35,16 @@ class _Chain(Protocol):
 
 
 class _Spool(Protocol):
-    async def append(self, device: str, batch: Batch, *, aside: Batch = EMPTY, mark: bytes = b"") -> int: ...
+    async def append(
+        self,
+        device: str,
+        batch: Batch,
+        *,
+        aside: Batch = EMPTY,
+        mark: bytes = b"",
+        offer: Callable[[int], bool] | None = None,
+        gaps: Sequence[Gap] = (),
+    ) -> int: ...
 
 
 class _Emit(Protocol):
@@ -42,6 +53,7 @@ class _Emit(Protocol):
 
 class _Uplink(Protocol):
     def offer(self, seq: int, device: str, batch: Batch) -> None: ...
+    def offer_early(self, seq: int, device: str, batch: Batch) -> bool: ...
 
 
 class _Latest(Protocol):
@@ -50,6 +62,10 @@ class _Latest(Protocol):
 
 class _Freshness(Protocol):
     def begin(self, device: str) -> Callable[[Batch], None]: ...
+
+
+class _Missing(Protocol):
+    def look(self, batch: Batch) -> Sequence[Gap]: ...
 
 
 class Flow:
@@ -81,12 +97,13 @@ class Flow:
         self._freshness = freshness
         self._now_ns = now_ns
 
-    def emit(self, device: str, chain: Callable[[], _Chain]) -> _Emit:
+    def emit(self, device: str, chain: Callable[[], _Chain], *, missing: _Missing | None = None) -> _Emit:
         """The `emit` to hand to this device's adapter.
 
         Args:
             device: its name.
             chain: gives the chain that is to be applied now.
+            missing: is shown what came in, and says which gaps go with it; None where nobody looks.
         """
         received = self._metrics.received.labels(device)
         note = None if self._freshness is None else self._freshness.begin(device)
@@ -99,11 +116,22 @@ class Flow:
             received.inc(len(batch))
             if note is not None:
                 note(batch)
+            gaps = () if missing is None else missing.look(batch)
             applied = chain().apply(batch, self._now_ns())
             if applied.batch and self._latest is not None:
                 self._latest.put(device, applied.batch)
-            seq = await self._spool.append(device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark)
-            if seq and self._uplink is not None:
-                self._uplink.offer(seq, device, applied.batch)
+            uplink = self._uplink
+            offered = False
+
+            def offer(seq: int) -> bool:
+                nonlocal offered
+                offered = uplink is not None and uplink.offer_early(seq, device, applied.batch)
+                return offered
+
+            seq = await self._spool.append(
+                device, applied.batch, aside=applied.set_aside or EMPTY, mark=mark, offer=offer, gaps=gaps
+            )
+            if seq and uplink is not None and not offered:
+                uplink.offer(seq, device, applied.batch)
 
         return emit

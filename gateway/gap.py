@@ -14,13 +14,20 @@ from gateway.batch import Batch
 __all__ = ["CAUSES", "JOIN_NS", "Gap", "gap_of", "join", "join_near", "near"]
 
 CAUSES: Final = (
+    "clock",
     "corrupt",
+    "gateway_stopped",
+    "lost_notification",
     "offline_disabled",
+    "queue_overflow",
     "set_aside",
     "spool_closed",
     "spool_damaged",
     "spool_full",
+    "thinned",
+    "unreachable",
     "unstorable",
+    "unsure_notification",
 )
 """Every cause of a gap."""
 

@@ -51,6 +51,10 @@ class Outlet:
         if self._uplink is not None:
             self._uplink.offer(seq, device, batch)
 
+    def offer_early(self, seq: int, device: str, batch: Batch) -> bool:
+        """Offers a batch that is not committed yet; whether the uplink sends it at once. Never blocks."""
+        return self._uplink is not None and self._uplink.offer_early(seq, device, batch)
+
     def reply(self, device: str, tag: str, payload: bytes) -> None:
         """Hands the reply to a command to the uplink. Never blocks; lost where there is none."""
         if self._uplink is not None:

@@ -10,6 +10,7 @@ from adapters.registry import protocol
 from gateway.check import chain_of
 from gateway.config.models import Config, DatabaseSettings, DeviceSettings, FilterSettings, UplinkSettings
 from gateway.config.words import hide_credentials, many
+from gateway.thinrules import thinned_points
 from gateway.wasm.plan import Step
 
 __all__ = ["WIDTH", "plan_text"]
@@ -57,20 +58,35 @@ def plan_text(config: Config) -> str:
 
 def _spool(config: Config) -> list[str]:
     database, offline = config.database, config.offline
-    lost = {"drop_oldest": "the oldest readings are dropped", "drop_newest": "new readings are dropped"}
+    lost = {
+        "drop_oldest": "the oldest readings are dropped",
+        "drop_newest": "new readings are dropped",
+        "thin": f"{_thinned(config)}; then the oldest readings are dropped",
+    }
     kept = (
         f"while the broker is away readings are kept; then up to {offline.replay_rate} a second are sent late"
         if offline.enabled
         else "while the broker is away readings are dropped and counted"
     )
     bears = [] if database.endurance_tbw is None else [f"its flash bears {database.endurance_tbw:g} TB written"]
+    held = (
+        f"a batch that the broker acknowledges within {database.hold_ms} ms is not written; "
+        "a kill or a power cut loses at most the readings of that time"
+    )
     return [
         str(database.path),
+        *([held] if database.hold_ms else []),
         *bears,
         f"at most {_size(database.max_bytes)}; when it is full, {lost[database.when_full]} and counted",
         kept,
         *_autonomy(database),
     ]
+
+
+def _thinned(config: Config) -> str:
+    count = len(thinned_points(config))
+    tags = many(count, "tag")
+    return f"old readings of {tags} are thinned within thin_error" if count else "no tag has a thin_error to be thinned"
 
 
 def _autonomy(database: DatabaseSettings) -> list[str]:

@@ -59,6 +59,7 @@ class PointTable:
         self._units: list[str] = [""]
         self._kinds: list[Kind | None] = [None]
         self._one: dict[str, str] = {}
+        self._device_names: set[str] = set()
         self._newest: dict[str, dict[str, int]] = {}
         self._others: dict[tuple[str, str, Kind | None], int] = {}
         self._saved = 0
@@ -112,6 +113,10 @@ class PointTable:
         """Says that all points up to and including this number are in the database."""
         self._saved = max(self._saved, number)
 
+    def has_device(self, name: str) -> bool:
+        """Whether a device of this name has points, or had some once."""
+        return name in self._device_names
+
     def only_saved(self, number: int) -> None:
         """Says that the database is another one, or an earlier state: it has points up to this number only."""
         self._saved = number
@@ -123,6 +128,7 @@ class PointTable:
         self.tags.append(tag)
         self._folders.append(one(folder, folder))
         self._devices.append(one(device, device))
+        self._device_names.add(device)
         self._units.append(one(unit, unit))
         self._kinds.append(kind)
         newest = self._newest.setdefault(folder, {})

@@ -21,6 +21,7 @@ from gateway.errors import TidegateError
 from gateway.flow import Flow
 from gateway.health import device_component
 from gateway.metrics import Metrics
+from gateway.missing import Missing
 from gateway.policy import Device
 from gateway.spool import Memory
 from gateway.states import States
@@ -42,6 +43,7 @@ class Source:
         now_ns: UTC nanoseconds since 1970.
         site: what it has in common with the gateway's other devices.
         memory: what the adapter remembers of the device.
+        missing: what is missing of the device.
         states: keeps what its filters remember.
     """
 
@@ -57,6 +59,7 @@ class Source:
         now_ns: Callable[[], int],
         site: Site,
         memory: Memory,
+        missing: Missing,
         states: States,
     ) -> None:
         self._states = states
@@ -66,7 +69,7 @@ class Source:
         self.facts: dict[str, Any] = {}
         """What the adapter says of its device, for status."""
         self._crew = crew
-        self._emit = flow.emit(settings.name, lambda: self.chain)
+        self._emit = flow.emit(settings.name, lambda: self.chain, missing=missing)
         self._context = Context(
             points=points,
             metrics=metrics,
@@ -75,6 +78,7 @@ class Source:
             facts=self.facts,
             site=site,
             memory=memory,
+            missing=missing,
         )
         self._memory = memory
         self._adapter: Adapter | None = None

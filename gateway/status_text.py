@@ -1,9 +1,9 @@
 """What `tidegate status` prints: whatever the gateway tells, as a page for people.
 
 The page follows the data's shape and knows hardly a key of it, so that a newer gateway can tell more to an older
-command: sections become headings, records of one shape become tables where these are not too wide, numbers of numbers
-become lines of name, label and value, the rest becomes aligned pairs. What a key's name says of its value (a time, a
-number of a row) is followed.
+command: sections become headings, records of one shape become tables where named ones are not too wide, numbers of
+numbers become lines of name, label and value, the rest becomes aligned pairs. What a key's name says of its value (a
+time, a number of a row) is followed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _MOST_LINES: Final = 20
 _Nested: TypeAlias = "Mapping[str, Any] | Sequence[Any]"
 _TIMES: Final = frozenset({"since", "began"})
 """Keys that hold seconds since 1970, beside those that end in `_at`. A key in `_ns` holds nanoseconds since then."""
-_NAMES: Final = frozenset({"cursor", "upto", "port", "pid"})
+_NAMES: Final = frozenset({"cursor", "upto", "port", "pid", "number"})
 """Keys whose number names something and counts nothing, beside those that end in `seq`."""
 _PROSE: Final = frozenset({"why", "last_error"})
 """Keys that hold sentences. A column of those is the last one, where it can be wrapped."""
 
 
 def status_text(status: Mapping[str, Any]) -> str:
-    """The page, at most 100 columns wide unless a word is wider.
+    """The page, at most 100 columns wide unless a word, or a table of records without names, is wider.
 
     Args:
         status: plain data, as it came from JSON.
@@ -60,7 +60,9 @@ def _below(value: _Nested, columns: int) -> list[str]:
         )
     if _is_table(value):
         table = _table(value, columns)
-        return table if max(map(len, table)) <= columns else _one_by_one(value, columns)
+        if isinstance(value, Mapping) and max(map(len, table)) > columns:
+            return _one_by_one(value, columns)
+        return table
     if isinstance(value, Mapping) and len(value) > _MOST_LINES and not any(map(_is_nested, value.values())):
         first = dict([*value.items()][:_MOST_LINES])
         return [*_section(first, columns), f"and {len(value) - _MOST_LINES:,} more; --json tells all"]
@@ -102,11 +104,11 @@ def _table(value: Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]],
     return _rows(table if isinstance(value, Mapping) else [row[1:] for row in table], columns)
 
 
-def _one_by_one(value: Mapping[str, Mapping[str, Any]] | Sequence[Mapping[str, Any]], columns: int) -> list[str]:
+def _one_by_one(value: Mapping[str, Mapping[str, Any]], columns: int) -> list[str]:
     """Records that would make too wide a table, each below its name."""
     lines: list[str] = []
-    for name, row in value.items() if isinstance(value, Mapping) else enumerate(value):
-        lines += [*([""] if lines else []), _printable(str(name))]
+    for name, row in value.items():
+        lines += [*([""] if lines else []), _printable(name)]
         lines += [f"  {line}".rstrip() for line in _section(row, columns - 2)]
     return lines
 

@@ -13,7 +13,7 @@ While it runs, tags can be written (`write`); how that and the polls share the c
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from dataclasses import dataclass
 from itertools import groupby
 from typing import NamedTuple, cast
@@ -74,6 +74,9 @@ class ModbusAdapter:
         self._settings = settings
         self._context = context
         self._items = resolve(settings)
+        self._unit_points: dict[int, list[int]] = {}
+        for item in self._items:
+            self._unit_points.setdefault(item.unit_id, []).append(context.points[item.index])
         # What the last run, when its source was lost, had said to be bad (the next one need not say it again), and the
         # units that were silent before it was lost.
         self._known_bad: dict[int, int] = {}
@@ -155,11 +158,13 @@ class ModbusAdapter:
                 cycle = cycles[min(cycles)]
                 step = await self._step(sweep, cycle)
                 if step.lost:
+                    self._tell_missing(sweep.units)
                     self._known_bad, self._known_silent = self._bad, silences
                     for other in cycles.values():
                         await _hand_over(other, emit)
                     raise SourceLost(step.lost)
                 if step.in_vain or step.ended:
+                    self._tell_missing(unit for unit in sweep.units if unit.silent)
                     # What there is does not wait for the next unit that makes us wait.
                     await _hand_over(cycle, emit)
                     if cycle.harvest.answers or step.ended:
@@ -220,6 +225,15 @@ class ModbusAdapter:
 
     def _count(self, cause: str, times: int) -> None:
         self._context.metrics.source_errors.labels(self._settings.name, cause).inc(times)
+
+    def _tell_missing(self, units: Iterable[Unit]) -> None:
+        """Says of each of these that nothing comes from it; each has its gap, which ends when it answers again."""
+        for unit in units:
+            if len(self._unit_points) == 1:
+                self._context.missing.missed("unreachable")
+            else:
+                points = self._unit_points[unit.unit_id]
+                self._context.missing.missed("unreachable", points=points, group=f"unit {unit.unit_id}")
 
     def _say_live(self, live: bool) -> None:
         if live != self._live:

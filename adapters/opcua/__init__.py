@@ -10,7 +10,7 @@ Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (
     endpoints                          which endpoint and which log-in to take of those on offer
     pki/                               certificates: this gateway's own, the servers', and whom it trusts
     client, secure, trust              asyncua's client made fit for secured sessions; what comes before; whom it trusts
-    session, items, failures           what is asked of a server, through asyncua
+    session, items, failures, binary   what is asked of a server, through asyncua
     places, types, standard, shapes    where variables are, and how its structures are made, learned in each session
     publish, continuity, poll, adapter the life of one session, and going on with the one before
     ask, read, browse                  services that look at a server, in requests that it takes

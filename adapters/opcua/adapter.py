@@ -217,8 +217,10 @@ class _Reader:
     def began(self, subscriptions: Sequence[Subscription]) -> None:
         """Notes what the server granted, and whether it goes on where an earlier session ended."""
         continued = _is_continued(subscriptions)
-        if not continued and self._continuity.was_read:
-            self.mark_all()  # nobody knows what changed while there was no subscription
+        if continued:
+            self._context.missing.resumed()
+        elif self._continuity.was_read:
+            self.mark_all("unreachable")  # nobody knows what changed while there was no subscription
         self._continuity.was_read = True
         wanted = len(intervals(self._settings))
         self._facts.update(
@@ -315,11 +317,11 @@ class _Reader:
         if arrival.lost:
             self._facts["lost_notifications"] += arrival.lost
             self._count("lost_notification", arrival.lost)
-            self.mark_all()
+            self.mark_all("lost_notification")
         if arrival.unsure:
             self._facts["unsure_notifications"] += arrival.unsure
             self._count("unsure_notification", arrival.unsure)
-            self.mark_all()
+            self.mark_all("unsure_notification")
         self.look_at_clock(message.sent_ns, arrival.received_ns)
         if message.is_keep_alive:
             return
@@ -351,8 +353,9 @@ class _Reader:
             self._items.types.news = False
             self._strange_type.set()
         if not decoded.complete:
-            self.mark_all()
+            self.mark_all("lost_notification")
         verdict = self._clock.distrusted
+        self._context.missing.clock(is_off=verdict is not None)
         if verdict is None or verdict.trouble is None or not decoded.batch:
             return decoded.batch
         self._count(verdict.trouble, len(decoded.batch))
@@ -363,8 +366,13 @@ class _Reader:
             async with self._one_at_a_time:
                 await self._emit_to(batch, mark)
 
-    def mark_all(self) -> None:
-        """Nobody knows whose readings went missing, so the next one of each tag says that some may have."""
+    def mark_all(self, cause: str) -> None:
+        """Nobody knows whose readings went missing, so the next one of each tag says that some may have.
+
+        Args:
+            cause: why, as the gap says it.
+        """
+        self._context.missing.missed(cause)
         self._lost.update(range(len(self._items.points)))
 
     def _count(self, cause: str, number: int) -> None:

@@ -11,8 +11,8 @@ from typing import Final, TypeVar
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary
 
+from adapters.opcua.binary import read_struct
 from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.session import Session
 from adapters.opcua.wire import DAMAGE, Malformed, count
@@ -86,7 +86,7 @@ def results_of(body: bytes, kind: type[_Result], least_bytes: int) -> list[_Resu
     except DAMAGE as error:
         raise Malformed(f"response of {len(body)} bytes: {error}") from None
     rest = Buffer(body[at:])
-    return [struct_from_binary(kind, rest) for _ in range(number)]
+    return [read_struct(kind, rest) for _ in range(number)]
 
 
 @contextmanager

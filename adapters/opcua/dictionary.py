@@ -109,7 +109,7 @@ def read_dictionary(
                 prefixes[what[0]] = what[1]
             else:
                 root = what
-    except (ET.ParseError, ValueError):
+    except (ET.ParseError, ValueError, LookupError):  # the last one is a character set that nobody knows
         return {}
     if root is None or root.get("DefaultByteOrder", "LittleEndian") != "LittleEndian":
         return {}

@@ -20,6 +20,7 @@ __all__ = ["Kept", "Next", "Subscribed", "decide", "fingerprint", "read_kept", "
 
 _VERSION: Final = 1
 _EPOCH_BYTES: Final = 8
+_MOST: Final = 1e15
 _PAIR: Final = struct.Struct("<II")
 
 
@@ -84,9 +85,20 @@ def read_kept(state: bytes) -> Kept | None:
     """What was kept; None where that is nothing, or cannot be understood."""
     try:
         kept = msgspec.msgpack.decode(state, type=Kept) if state else None
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):  # the second one comes of text that is none
         return None
-    return kept if kept is not None and kept.version == _VERSION and len(kept.epoch) == _EPOCH_BYTES else None
+    return kept if kept is not None and _is_sound(kept) else None
+
+
+def _is_sound(kept: Kept) -> bool:
+    """Whether it is of this form, and its numbers are such as a server grants."""
+    numbers = [number for one in kept.subscriptions for number in (one.interval_ms, one.sign_of_life_s, one.lifetime_s)]
+    return (
+        kept.version == _VERSION
+        and len(kept.epoch) == _EPOCH_BYTES
+        and all(0 <= number < _MOST for number in numbers)
+        and all(0 <= one.id < 1 << 32 for one in kept.subscriptions)
+    )
 
 
 def write_mark(epoch: bytes, durable: Mapping[int, int]) -> bytes:

@@ -12,9 +12,9 @@ from typing import Final, TypeAlias
 
 from asyncua import ua
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import struct_from_binary
 
 from adapters.opcua.ask import as_many, in_parts, or_lost
+from adapters.opcua.binary import read_struct
 from adapters.opcua.decode import BAD_NOT_SUPPORTED, Items, decode
 from adapters.opcua.failures import FAILURES
 from adapters.opcua.places import Found
@@ -27,6 +27,7 @@ __all__ = [
     "as_reading",
     "as_readings",
     "attribute",
+    "data_values",
     "notification",
     "read",
     "refusal",
@@ -56,7 +57,7 @@ async def read(session: Session, wanted: Sequence[Attribute], *, doing: str) -> 
         request = ua.ReadRequest()
         request.Parameters.TimestampsToReturn = ua.TimestampsToReturn.Both
         request.Parameters.NodesToRead = [ua.ReadValueId(node, number) for node, number in part]
-        return as_many(_data_values(await session.call(request)), part)
+        return as_many(data_values(await session.call(request)), part)
 
     with or_lost(session, doing):
         return await in_parts(wanted, _READS_PER_REQUEST, ask, refused_value)
@@ -107,7 +108,7 @@ def _refusal(decoded: ua.DataValue) -> int:
 
 def _decoded(data_value: bytes) -> ua.DataValue | None:
     try:
-        return struct_from_binary(ua.DataValue, Buffer(data_value))
+        return read_struct(ua.DataValue, Buffer(data_value))
     except (*FAILURES, *DAMAGE):
         return None
 
@@ -140,7 +141,7 @@ def as_readings(data_value: bytes, handle: int, items: Items, *, now_ns: int) ->
     ]
 
 
-def _data_values(body: bytes) -> list[bytes]:
+def data_values(body: bytes) -> list[bytes]:
     """Cuts a read response into its DataValues (OPC 10000-6, 5.2.2.17)."""
     try:
         number, at = count(body, 0)

@@ -21,9 +21,9 @@ from typing import Any, Final, NamedTuple
 from asyncua import ua
 from asyncua.client.ua_client import UASocketProtocol, UASocketState
 from asyncua.common.utils import Buffer
-from asyncua.ua.ua_binary import nodeid_from_binary, struct_from_binary
 
 from adapters.base import NOWHERE, Site
+from adapters.opcua.binary import STUMBLES, check_header, read_struct
 from adapters.opcua.client import SecureClient
 from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.kept import Subscribed
@@ -183,12 +183,13 @@ class Session:
         with self._asking("subscribing"):
             try:
                 body = await self._send(request)
-                response = struct_from_binary(ua.CreateSubscriptionResponse, body)
+                response = read_struct(ua.CreateSubscriptionResponse, body)
                 response.ResponseHeader.ServiceResult.check()
             except (ua.uaerrors.BadServiceUnsupported, ua.uaerrors.BadTooManySubscriptions):
                 return None
         granted = response.Parameters
-        interval_ms = float(granted.RevisedPublishingInterval)
+        if 0 < granted.RevisedPublishingInterval < math.inf:
+            interval_ms = float(granted.RevisedPublishingInterval)
         return Subscribed(
             id=int(granted.SubscriptionId),
             interval_ms=interval_ms,
@@ -208,7 +209,7 @@ class Session:
         with self._asking("taking over its subscriptions"):
             try:
                 body = await self._send(request)
-                response = struct_from_binary(ua.TransferSubscriptionsResponse, body)
+                response = read_struct(ua.TransferSubscriptionsResponse, body)
                 response.ResponseHeader.ServiceResult.check()
             except ua.UaStatusCodeError as error:
                 if error.code == ua.StatusCodes.BadTimeout:
@@ -231,7 +232,7 @@ class Session:
         request.Parameters.SubscriptionIds = list(subscriptions)
         with self._asking("deleting its subscriptions"):
             try:
-                _check_header(await self._send(request))
+                check_header(await self._send(request))
             except ua.UaStatusCodeError as error:
                 if error.code == ua.StatusCodes.BadTimeout:
                     raise
@@ -253,7 +254,7 @@ class Session:
         with self._asking("waiting for changes"):
             try:
                 body = await self._send(request, timeout_s=0)
-                _check_header(body)
+                check_header(body)
             except ua.UaStatusCodeError as error:
                 if error.code in _RESEND:
                     return None
@@ -268,7 +269,7 @@ class Session:
         with self._asking(f"asking for message {number} again"):
             try:
                 body = await self._send(request)
-                _check_header(body)
+                check_header(body)
             except (ua.uaerrors.BadMessageNotAvailable, ua.uaerrors.BadServiceUnsupported):
                 return None
             message = read_message(bytes(body))
@@ -307,7 +308,7 @@ class Session:
         if not self._client.takes(request):
             raise ua.uaerrors.BadRequestTooLarge
         body = await self._send(request)
-        _check_header(body)
+        check_header(body)
         return bytes(body)
 
     @property
@@ -350,14 +351,14 @@ class Session:
     def _opening(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except FAILURES as error:
+        except (*FAILURES, *STUMBLES) as error:
             raise self.lost(doing, why_not_opened(error, self._secured and self._secured.own)) from error
 
     @contextmanager
     def _asking(self, doing: str) -> Iterator[None]:
         try:
             yield
-        except FAILURES as error:
+        except (*FAILURES, *STUMBLES) as error:
             raise self.lost(doing, explain(error)) from error
 
 
@@ -374,9 +375,3 @@ def _which_server(names: ua.DataValue, start: ua.DataValue) -> str:
     if not since:
         return ""
     return f"{uris[0] if isinstance(uris, list) and uris else ''} since {since}"
-
-
-def _check_header(body: Buffer) -> None:
-    """Reads a response's type and header, and leaves the buffer behind them."""
-    nodeid_from_binary(body)
-    struct_from_binary(ua.ResponseHeader, body).ServiceResult.check()

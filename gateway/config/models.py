@@ -42,6 +42,7 @@ __all__ = [
     "Port",
     "Seconds",
     "Section",
+    "ShadowSettings",
     "TagSettings",
     "TlsSettings",
     "UplinkSettings",
@@ -152,8 +153,12 @@ class DatabaseSettings(Section, frozen=True):
         4_000_000_000
     )
     when_full: Annotated[
-        Literal["drop_oldest", "drop_newest"],
-        Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
+        Literal["drop_oldest", "drop_newest", "thin"],
+        Meta(
+            description="What happens at max_bytes. thin: of tags with a thin_error, old readings go that the line "
+            "between their neighbours tells within it; when there are none left, the oldest are dropped. Each reading "
+            "that goes is counted by cause."
+        ),
     ] = "drop_oldest"
     linger_ms: Annotated[
         int,
@@ -171,6 +176,16 @@ class DatabaseSettings(Section, frozen=True):
             "status and an alert tell when max_bytes or the disk cannot hold that much at the rate that is measured."
         ),
     ] = None
+    hold_ms: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=1_000,
+            description="0: a batch is on disk before it is sent. More: while the broker is connected and nothing else "
+            "waits for it, a batch is sent first, and is written only if the broker has not acknowledged it within so "
+            "many milliseconds. A kill or a power cut then loses at most the readings of that time.",
+        ),
+    ] = 0
     endurance_tbw: Annotated[
         Annotated[float, Meta(gt=0, le=1_000_000)] | None,
         Meta(
@@ -255,6 +270,14 @@ class UplinkSettings(Section, frozen=True):
     ] = 100_000
 
 
+class ShadowSettings(Section, frozen=True):
+    """A module that runs beside a filter's own on the same readings, and is only compared."""
+
+    module: Annotated[ModuleRef, Meta(description="A built-in module's name or the path of a .wasm file.")]
+    sha256: Annotated[Digest | None, Meta(description="SHA-256 of its file, like the filter's.")] = None
+    params: Annotated[dict[str, Any] | None, Meta(description="Its parameters. Default: the filter's.")] = None
+
+
 class FilterSettings(Section, frozen=True):
     """One Wasm module at work on some devices' readings. Filters apply in the order of the file."""
 
@@ -292,6 +315,14 @@ class FilterSettings(Section, frozen=True):
             "not sent). Counted either way."
         ),
     ] = "pass"
+    shadow: Annotated[
+        ShadowSettings | None,
+        Meta(
+            description="Another module, or version of it, that runs beside this one on the same readings. What it "
+            "makes of them goes nowhere: `tidegate module diff` shows where it differs, `tidegate module promote` "
+            "swaps the two."
+        ),
+    ] = None
 
 
 class WasmSettings(Section, frozen=True):
@@ -396,6 +427,16 @@ class TagSettings(Section, frozen=True):
 
     name: Annotated[Name, Meta(description="Name of the tag; the last segment of the point's path.")]
     unit: Annotated[str, Meta(max_length=32, description="Engineering unit, as it is shown.")] = ""
+    thin_error: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="With when_full = thin: how far, in the tag's unit as it is published, a line between the "
+            "readings that stay may be from one that goes. Default: the device's."
+        ),
+    ] = None
+    alarm: Annotated[
+        bool, Meta(description="true: each reading of the tag counts; it is never thinned, whatever the device says.")
+    ] = False
 
 
 class DeviceSettings(Section, frozen=True):
@@ -408,6 +449,10 @@ class DeviceSettings(Section, frozen=True):
     kind: Annotated[
         str, Meta(min_length=1, max_length=64, description="What the policy knows this device as: input.device.type.")
     ] = "sensor"
+    thin_error: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="thin_error of tags that give none, in the unit of each. Default: they are not thinned."),
+    ] = None
     tags_file: Annotated[
         LocalPath | None,
         Meta(
@@ -415,6 +460,12 @@ class DeviceSettings(Section, frozen=True):
             "are read behind those in tags."
         ),
     ] = None
+
+    def thin_error_of(self, tag: TagSettings) -> float | None:
+        """How far a reading of this tag that is thinned may be from the line between its neighbours; None: it stays."""
+        if tag.alarm:
+            return None
+        return self.thin_error if tag.thin_error is None else tag.thin_error
 
 
 class Config(Section, frozen=True):

@@ -27,13 +27,14 @@ class Cutter:
         """Where to connect to, once started."""
 
     async def __aenter__(self) -> Cutter:
-        self._server = await asyncio.start_server(self._serve, HOST, 0)
+        self._server = await asyncio.start_server(self._accept, HOST, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        await asyncio.sleep(0)  # who was let in a moment ago is known then
         await self._drop_all()
         await self._server.wait_closed()
 
@@ -52,25 +53,28 @@ class Cutter:
             connection.cancel()
         await asyncio.gather(*connections, return_exceptions=True)
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
         self._connections.add(task)
-        try:
-            if not self.is_cut:
-                far_reader, far_writer = await asyncio.open_connection(HOST, self._target_port)
-                await self._join(reader, writer, far_reader, far_writer)
-        except asyncio.CancelledError:
-            # The cut itself. The stream server would report a cancelled handler as an error of ours.
-            return
-        except OSError:
-            return  # one side is gone, or nobody listens there: the other side sees its connection closed
-        finally:
+
+        def end(_: object) -> None:
+            # Here and not in the task: one that is cancelled before its first step would leave the connection open.
+            self._connections.discard(task)
             if self.is_cut:
                 writer.transport.abort()
             else:
                 writer.close()
-            self._connections.discard(task)
+
+        task.add_done_callback(end)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.is_cut:
+            return
+        try:
+            far_reader, far_writer = await asyncio.open_connection(HOST, self._target_port)
+            await self._join(reader, writer, far_reader, far_writer)
+        except OSError:
+            return  # one side is gone, or nobody listens there: the other side sees its connection closed
 
     async def _join(
         self,

@@ -25,7 +25,19 @@ from gateway.spool.rescue import MOVE_RESCUE, Rescue
 from gateway.spool.schema import Totals, read_dropped, read_totals
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
-__all__ = ["Group", "carry", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
+__all__ = [
+    "WRITE_SEEN",
+    "Group",
+    "Replaced",
+    "carry",
+    "merge",
+    "ranges",
+    "retry_after_s",
+    "roll_back",
+    "was_committed",
+    "write",
+    "write_gaps",
+]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -56,7 +68,21 @@ _ACCEPT: Final = """
     UPDATE totals SET accepted_batches = accepted_batches + ?, accepted_readings = accepted_readings + ?
 """
 _DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
+WRITE_SEEN: Final = "INSERT OR REPLACE INTO seen (device, at_ns) VALUES (?, ?)"
 _DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A block that takes another one's place.
+
+    Attributes:
+        last: the highest number of the one that goes.
+        block: the one that comes. Its numbers lie within the other's.
+    """
+
+    last: int
+    block: Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +90,9 @@ class Group:
     """What one transaction does.
 
     Attributes:
-        after_seq: the highest number given before; the stored batches get the ones that follow.
+        after_seq: the highest number in the file before.
+        spent: numbers up to this one were given to batches, some of which are not in the file; those stored batches
+            that have no number yet get the ones that follow both.
         taken: how many waiting batches this group answers, from the front of the line.
         stored: those that are stored, in order.
         refused: those that are not, for want of room.
@@ -79,11 +107,14 @@ class Group:
         lost: readings that this group drops, by cause.
         dropped: the same causes' counts in the file after this group; absolute, so writing them twice counts once.
         marks: by device, how far the source of what is stored has come; see `adapters.base.Emit`.
+        seen: when batches of some devices were accepted last, UTC ns; now and then is enough.
         gaps: the ledger's rows that tell what this group loses, and what sources have lost; None where there are none.
         noted: how many of the gaps that waited for a transaction are among them, from the first on.
+        thinned: a block that is put into the place of the one that it was made of; None where there is none.
     """
 
     after_seq: int
+    spent: int = 0
     taken: int = 0
     stored: Sequence[Waiting] = ()
     refused: Sequence[Waiting] = ()
@@ -98,13 +129,28 @@ class Group:
     lost: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, bytes] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
     gaps: Change | None = None
     noted: int = 0
+    thinned: Replaced | None = None
 
     @property
     def last_seq(self) -> int:
-        """The highest number given once this group is committed."""
-        return self.after_seq + len(self.stored)
+        """The highest number in the file once this group is committed."""
+        return self.numbered[-1][0] if self.stored else self.after_seq
+
+    @property
+    def numbered(self) -> list[tuple[int, Waiting]]:
+        """The stored batches with their numbers, ascending."""
+        seq = max(self.after_seq, self.spent)
+        if not any(waiting.seq for waiting in self.stored):
+            return list(enumerate(self.stored, start=seq + 1))
+        numbered = []
+        for waiting in self.stored:
+            # Those that have one stand before those that have none, which follow all that were given.
+            number = waiting.seq or (seq := seq + 1)
+            numbered.append((number, waiting))
+        return numbered
 
 
 async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
@@ -113,6 +159,9 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
     Raises:
         sqlite3.Error: it failed. Whether anything reached the disk is for `was_committed` to say, after `roll_back`.
     """
+    if group.thinned is not None:
+        await connection.execute_fetchall(_DELETE_BLOCK, (group.thinned.last,))
+        await _insert_block(connection, group.thinned.block, left=group.thinned.block.left)
     if group.points:
         await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", group.points)
     if group.unreadable:
@@ -128,7 +177,7 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany(_DELETE, ranges([*group.acked, *group.victims]))
     if group.aside_victims:
         await connection.executemany(_DELETE_ASIDE, ranges(group.aside_victims))
-    numbered = list(enumerate(group.stored, start=group.after_seq + 1))
+    numbered = group.numbered
     if numbered:
         await connection.executemany(
             _INSERT,
@@ -148,6 +197,8 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany(
             "INSERT OR REPLACE INTO marks (device, mark) VALUES (?, ?)", [*group.marks.items()]
         )
+    if group.seen:
+        await connection.executemany(WRITE_SEEN, list(group.seen.items()))
     if group.gaps is not None:
         await write_gaps(connection, group.gaps)
     totals = await read_totals(connection)
@@ -174,12 +225,16 @@ async def merge(connection: aiosqlite.Connection, block: Block, *, left: Left) -
     Raises:
         sqlite3.Error: it failed, or so it seems.
     """
-    await connection.execute_fetchall(_INSERT_BLOCK, block.columns)
-    await connection.execute_fetchall(_INSERT_LEFT, (left.last, left.batches, left.readings, left.packed()))
+    await _insert_block(connection, block, left=left)
     await connection.execute_fetchall(_DELETE, (left.first, left.last))
     totals = await read_totals(connection)
     await connection.commit()
     return totals
+
+
+async def _insert_block(connection: aiosqlite.Connection, block: Block, *, left: Left) -> None:
+    await connection.execute_fetchall(_INSERT_BLOCK, block.columns)
+    await connection.execute_fetchall(_INSERT_LEFT, (left.last, left.batches, left.readings, left.packed()))
 
 
 async def carry(connection: aiosqlite.Connection, stored: Sequence[Stored], *, rescue: Rescue) -> Totals:

@@ -9,19 +9,14 @@ Invariants
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Collection, Iterable
-from contextlib import closing
-from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
-from gateway.errors import SpoolError
 from gateway.spool.gaprows import GAPS, gap_of_row
 from gateway.spool.gaps import Entry, Ledger, Telling
 from gateway.spool.spoolfile import SpoolFile, WithFile
 
-__all__ = ["KEPT_TOLD", "Gaps", "read_gaps"]
+__all__ = ["KEPT_TOLD", "Gaps"]
 
 KEPT_TOLD: Final = 10_000
 
@@ -98,24 +93,3 @@ class Gaps:
             return [gap_of_row(row) for row in await file.fetch(GAPS, (since_ns,))]
 
         return await self._with_file("reading the gap ledger in", work)
-
-
-def read_gaps(path: Path, *, since_ns: int = 0) -> list[Entry]:
-    """Every row of a spool's file, oldest first, also while a gateway has it open. Writes nothing.
-
-    Args:
-        path: the file.
-        since_ns: only gaps that end then or later, UTC ns.
-
-    Raises:
-        SpoolError: the file is not there, cannot be read, or is not ours.
-    """
-    try:
-        with closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as connection:
-            connection.text_factory = bytes
-            return [gap_of_row(row) for row in connection.execute(GAPS, (since_ns,))]
-    except sqlite3.Error as error:
-        raise SpoolError(
-            f"Reading the gap ledger in {path}: {error}. "
-            "Has a gateway of this version run on it yet, and may you read it?"
-        ) from None

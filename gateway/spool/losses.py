@@ -160,7 +160,7 @@ async def _gap_by_acceptance(
 def _known_device(file: SpoolFile, device: object) -> str:
     """The name where it is one of ours: what stands in a damaged row may be anything."""
     name = device.decode(errors="replace") if isinstance(device, bytes) else ""
-    return name if any(point.device == name for point in file.points) else ""
+    return name if file.points.has_device(name) else ""
 
 
 def _time(at: object) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
@@ -27,6 +27,9 @@ __all__ = ["MOST_DELETED", "decide"]
 
 MOST_DELETED: Final = 2000
 """Delivered rows that one transaction deletes; more would hold up the batches that wait (100 us a row)."""
+
+SEEN_NS: Final = 60_000_000_000
+"""How often it is written when a device's last batch was accepted, at most."""
 
 _CHUNK_ROWS: Final = 1024
 MOST_TOUCHED: Final = 64
@@ -61,6 +64,8 @@ async def decide(
     given_up: Mapping[int, Gap],
     most_deleted: int,
     spare_the_stored: bool,
+    thins: Callable[[], bool],
+    spent: int,
     now_ns: int,
 ) -> Group | None:
     """The next transaction; None where there is nothing to do.
@@ -77,18 +82,23 @@ async def decide(
         given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
+        thins: asked where stored readings would have to go: whether room is made without that. Then what arrives waits.
+        spent: numbers up to this one were given.
         now_ns: UTC ns.
     """
     totals = file.totals
+    waits = [waiting for waiting in taken if not waiting.passed]
     admission = admit(
-        [len(waiting.data) for waiting in taken],
+        [len(waiting.data) for waiting in waits],
         used_bytes=totals.size_bytes + totals.aside_bytes,
         max_bytes=settings.max_bytes,
         when_full=settings.when_full,
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
-        taken, admission = (), Admission(frozenset(), 0)
-    if not (taken or acked or unreadable or unreadable_blocks or marks or noted):
+        taken, waits, admission = (), [], Admission(frozenset(), 0)
+    if admission.to_free_bytes and thins():
+        taken, waits, admission = (), [], Admission(frozenset(), 0)
+    if not (waits or acked or unreadable or unreadable_blocks or marks or noted):
         return None
     left: list[Left] = []
     noted_acked: Sequence[int] = sorted(acked)[:most_deleted]
@@ -101,7 +111,7 @@ async def decide(
     victim_blocks = [victim for victim in victims if victim.in_block and victim.seq not in unreadable_blocks]
     lost_rows = [victim for victim in victim_rows if victim.seq not in acked and victim.seq not in unreadable]
     left_in = {block.last: block for block in left}
-    refused = [taken[index] for index in sorted(admission.refused)]
+    refused = [waits[index] for index in sorted(admission.refused)]
     lost = {
         "spool_full": sum(waiting.readings for waiting in refused)
         + sum(victim.readings for victim in aside_victims)
@@ -112,7 +122,7 @@ async def decide(
         ),
         "corrupt": sum(unreadable.values()) + sum(unreadable_blocks.values()),
     }
-    stored = [waiting for index, waiting in enumerate(taken) if index not in admission.refused]
+    stored = [waiting for index, waiting in enumerate(waits) if index not in admission.refused]
     gaps = [
         *noted,
         *(given_up[seq] for seq in noted_acked if seq in given_up),
@@ -126,6 +136,7 @@ async def decide(
     ]
     return Group(
         after_seq=totals.last_seq,
+        spent=spent,
         taken=len(taken),
         stored=stored,
         refused=refused,
@@ -140,6 +151,11 @@ async def decide(
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
         marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
+        seen={
+            waiting.device: waiting.at_ns
+            for waiting in stored
+            if not 0 <= waiting.at_ns - file.seen.get(waiting.device, -SEEN_NS) < SEEN_NS
+        },
         gaps=file.ledger.change(gaps, now_ns=now_ns),
         noted=len(noted),
     )

@@ -67,7 +67,9 @@ def read_row(columns: Sequence[Any]) -> Row:
         BadBatch: the row is not what was written.
     """
     seq, device, at_ns, readings, codec, check, data = columns
-    if not (isinstance(device, bytes) and isinstance(data, bytes) and isinstance(readings, int)):
+    if not (
+        isinstance(device, bytes) and isinstance(data, bytes) and isinstance(readings, int) and isinstance(at_ns, int)
+    ):
         raise BadBatch("a column of another type than was written")
     if checksum(device, data) != check:
         raise BadBatch("its checksum is wrong")

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
@@ -22,6 +23,7 @@ from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
 from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.gaps import Ledger
+from gateway.spool.hold import Passed
 from gateway.spool.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
 
@@ -40,7 +42,10 @@ __all__ = [
     "point_of",
     "read_dropped",
     "read_ledger",
+    "read_passed",
+    "read_seen",
     "read_totals",
+    "totals_of",
 ]
 
 APPLICATION_ID: Final = 0x54494445
@@ -248,11 +253,25 @@ MIGRATIONS: Final = (
             bytes = bytes + NEW.bytes;
     END;
     """,
+    # What the broker took before it was written, and how far its numbers may have come.
+    """
+    CREATE TABLE passed (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        reserved INTEGER NOT NULL,
+        batches INTEGER NOT NULL,
+        readings INTEGER NOT NULL
+    );
+    """,
+    # When each device's batches were accepted last, to the minute, for the gap that a stop of the gateway leaves.
+    """
+    CREATE TABLE seen (device TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
+    """,
 )
 
 TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
-           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes, last_gap, gap_changes,
+           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
+           last_gap, gap_changes,
            (SELECT at_ns FROM (
                SELECT seq, at_ns FROM (SELECT seq, at_ns FROM batches ORDER BY seq LIMIT 1)
                UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks ORDER BY last LIMIT 1)
@@ -287,6 +306,7 @@ class Damaged(Exception):
         oldest_at_ns: when the oldest of those was accepted, UTC ns; 0 where that cannot be read.
         ledger: the gaps that nobody was told of; those that can be read.
         rescues: damaged files that were being carried into this one, as far as can be read.
+        seen: when each device's batches were accepted last, UTC ns; empty where that cannot be read.
     """
 
     def __init__(
@@ -299,8 +319,10 @@ class Damaged(Exception):
         oldest_at_ns: int = 0,
         ledger: Ledger | None = None,
         rescues: Sequence[Rescue] = (),
+        seen: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         super().__init__(reason)
+        self.seen = seen
         self.rescues = rescues
         self.last_seq = last_seq
         self.readings = readings
@@ -345,6 +367,7 @@ class Database:
     page_bytes: int
     ledger: Ledger
     rescues: list[Rescue]
+    seen: dict[str, int]
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -410,6 +433,7 @@ async def open_database(
             await _page_bytes(connection),
             await read_ledger(connection),
             await read_rescues(connection),
+            await read_seen(connection),
         )
         opened = True
     except sqlite3.DatabaseError as error:
@@ -425,13 +449,33 @@ async def open_database(
 
 async def read_totals(connection: aiosqlite.Connection) -> Totals:
     """The totals as the connection sees them now, a running transaction included."""
-    rows = list(await connection.execute_fetchall(TOTALS))
+    return totals_of(list(await connection.execute_fetchall(TOTALS)))
+
+
+def totals_of(rows: Sequence[Sequence[Any]]) -> Totals:
+    """The totals, from what `TOTALS` gives.
+
+    Raises:
+        Damaged: they are none.
+    """
     if not rows:
         raise Damaged("its totals are missing")
     totals = Totals(*rows[0])
     if not all(isinstance(number, int) for number in totals[:-1]):
         raise Damaged("its totals are no numbers")
     return totals if isinstance(totals.oldest_at_ns, int) else totals._replace(oldest_at_ns=None)
+
+
+async def read_passed(connection: aiosqlite.Connection) -> Passed:
+    """What was never written because the broker took it in time."""
+    rows = list(await connection.execute_fetchall("SELECT reserved, batches, readings FROM passed"))
+    return Passed(*rows[0]) if rows and all(isinstance(value, int) for value in rows[0]) else Passed()
+
+
+async def read_seen(connection: aiosqlite.Connection) -> dict[str, int]:
+    """When each device's batches were accepted last, UTC ns, to the minute: never too late."""
+    rows = await connection.execute_fetchall("SELECT device, at_ns FROM seen")
+    return {device.decode(errors="replace"): at_ns for device, at_ns in rows if isinstance(at_ns, int)}
 
 
 async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
@@ -570,6 +614,9 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
     if 0 <= totals.last_gap < LARGEST_SEQ:
         with suppress(sqlite3.Error):
             told["ledger"] = await read_ledger(connection)
+            reserved = (await read_passed(connection)).reserved
+            told["last_seq"] = max(totals.last_seq, reserved if reserved < LARGEST_SEQ else 0)
     with suppress(sqlite3.Error):
         told["rescues"] = await read_rescues(connection)
+        told["seen"] = await read_seen(connection)
     return told

@@ -18,8 +18,9 @@ from gateway.errors import BadBatch, SpoolError, TidegateError
 from gateway.points import PointTable
 from gateway.spool.blocks import MOST_NUMBERS, Left
 from gateway.spool.gaprows import GAPS, gap_of_row
+from gateway.spool.gaps import Entry
 from gateway.spool.rows import counted
-from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Totals, is_damage, point_of
+from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Damaged, is_damage, point_of, totals_of
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
 __all__ = ["Snapshot"]
@@ -55,7 +56,7 @@ class Snapshot:
             raise self._error(error) from None
         try:
             self._check_version()
-            self.totals = Totals(*self._fetch(TOTALS)[0])
+            self.totals = totals_of(self._fetch(TOTALS))
             self.dropped = {
                 cause.decode(errors="replace"): readings
                 for cause, readings in self._fetch("SELECT cause, readings FROM dropped")
@@ -66,7 +67,7 @@ class Snapshot:
         except sqlite3.Error as error:
             self._connection.close()
             raise self._error(error) from None
-        except (TidegateError, ValueError, AttributeError, IndexError) as error:
+        except (Damaged, TidegateError, ValueError, AttributeError) as error:
             self._connection.close()
             raise error if isinstance(error, SpoolError) else self._damaged(str(error)) from None
         except BaseException:
@@ -96,8 +97,15 @@ class Snapshot:
 
     def gaps(self) -> list[dict[str, Any]]:
         """The gap ledger: what the file knows to be missing, oldest first; times in UTC ns."""
-        entries = [gap_of_row(row) for row in self._fetch(GAPS, (0,))]
-        return [{"number": entry.number, **entry.gap._asdict()} for entry in entries]
+        return [{"number": entry.number, **entry.gap._asdict()} for entry in self.ledger()]
+
+    def ledger(self, *, since_ns: int = 0) -> list[Entry]:
+        """The rows of the gap ledger, oldest first.
+
+        Args:
+            since_ns: only gaps that end then or later, UTC ns.
+        """
+        return [gap_of_row(row) for row in self._fetch(GAPS, (since_ns,))]
 
     def quick_check(self) -> str:
         """What SQLite says of its own pages: `ok`, or what is wrong."""

@@ -30,11 +30,12 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
-from gateway.spool.commit import Group, carry, merge, roll_back, was_committed, write, write_gaps
+from gateway.spool.commit import WRITE_SEEN, Group, carry, merge, roll_back, was_committed, write, write_gaps
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
+from gateway.spool.hold import Passed
 from gateway.spool.rescue import END_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.restore import write_anew
@@ -47,6 +48,7 @@ from gateway.spool.schema import (
     open_database,
     read_dropped,
     read_ledger,
+    read_passed,
     read_totals,
 )
 from gateway.spool.stored import Stored
@@ -97,6 +99,8 @@ class SpoolFile:
         dropped: readings lost since the file was made, by cause, as of the last commit.
         points: the point table; the same object for the spool's whole life.
         begun: whether it was opened.
+        seen: when each device's batches were accepted last, UTC ns, to the minute; as of the last commit.
+        seen_before: the same as it was then, so before this process accepted any.
         ledger: the gaps that nobody was told of, as of the last commit.
         rescues: damaged files that are still being carried into this one, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
@@ -109,6 +113,8 @@ class SpoolFile:
         self.dropped: dict[str, int] = {}
         self.points = PointTable()
         self.begun = False
+        self.seen: dict[str, int] = {}
+        self.seen_before: dict[str, int] = {}
         self.ledger = Ledger()
         self.rescues: list[Rescue] = []
         self.quarantined: Path | None = None
@@ -144,6 +150,7 @@ class SpoolFile:
             lock.release()
             raise
         self._lock = lock
+        self.seen_before |= self.seen
         self.begun = True
         self._mark()
 
@@ -225,6 +232,24 @@ class SpoolFile:
         self._doubtful = Group(after_seq=self.totals.last_seq)
         self.totals = await merge(self._connected(), block, left=left)
         self._doubtful = None
+
+    async def read_passed(self) -> Passed:
+        """What was never written because the broker took it in time."""
+        return await read_passed(self._connected())
+
+    async def note_passed(self, passed: Passed, seen: Mapping[str, int]) -> None:
+        """Writes that down, as one durable transaction.
+
+        Args:
+            passed: how many there were.
+            seen: when the last one of each device was accepted, UTC ns.
+
+        Raises:
+            sqlite3.Error: it failed, or so it seems; `settle` ends the doubt.
+        """
+        statements: list[tuple[str, Sequence[Any]]] = [(WRITE_SEEN, one) for one in seen.items()]
+        await self.transact([*statements, ("INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)", passed)])
+        self.seen.update(seen)
 
     async def carry(self, stored: Sequence[Stored], *, rescue: Rescue) -> None:
         """Takes rows and blocks of a damaged file, as one durable transaction.
@@ -360,6 +385,7 @@ class SpoolFile:
         self.dropped.update(group.dropped)
         if group.points:
             self.points.mark_saved(group.points[-1].number)
+        self.seen.update(group.seen)
         if group.gaps is not None:
             self.ledger.adopt(group.gaps)
 
@@ -425,6 +451,7 @@ class SpoolFile:
                 last = max(damage.ledger.last, held.last_gap) or first_seq - 1
                 self.ledger = Ledger(damage.ledger.entries.values(), last=last, changes=damage.ledger.changes)
                 self.rescues = [*damage.rescues]
+                self.seen_before = {**damage.seen}
             pending = damage.pending_readings
             damaged = self._move_aside(
                 pending=(held.waiting_readings or None) if pending is None else pending,
@@ -520,6 +547,7 @@ class SpoolFile:
         self._page_bytes = database.page_bytes
         self.ledger = database.ledger
         self.rescues = database.rescues
+        self.seen = database.seen
         await self._account.begin(database.connection)
 
     def _move_aside(self, *, pending: int | None, aside: int, oldest_at_ns: int) -> Path:

@@ -39,6 +39,9 @@ class SpoolStats:
         commits: transactions of this process.
         readings_per_commit: how many readings one of them stored, on average.
         waiting_readings: readings in memory that wait for the next commit.
+        hold_ms: how long a batch may wait for the broker before it is written: what a kill or a power cut can lose.
+        passed_batches: batches that the broker took in that time, so that they were never written.
+        passed_readings: their readings.
         payload_bytes: of the batches that this process stored.
         written_bytes: that the spool made the kernel write in this process; None where the kernel keeps no account.
         quarantined: where a damaged file was moved in this process's life; None where none was.
@@ -69,6 +72,9 @@ class SpoolStats:
     commits: int
     readings_per_commit: float
     waiting_readings: int
+    hold_ms: int = 0
+    passed_batches: int = 0
+    passed_readings: int = 0
     payload_bytes: int = 0
     written_bytes: int | None = None
     quarantined: Path | None

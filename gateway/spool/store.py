@@ -27,6 +27,7 @@ from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
 from gateway.spool.gapdesk import Gaps
 from gateway.spool.gaps import Noted
+from gateway.spool.hold import Hold, Passed
 from gateway.spool.line import Line, Waiting
 from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
@@ -40,6 +41,7 @@ from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
+from gateway.spool.thinner import Thinner, ThinningRules
 from gateway.spool.unreadable import UnreadableFile, Verdict
 from gateway.together import until_one_ends
 
@@ -90,11 +92,18 @@ class Spool:
         self._pace = Pace(settings.linger_ms / 1e3)
         self._enough_readings = min(ENOUGH_READINGS, settings.max_waiting_readings)
         self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
+        self._hold = Hold(settings.hold_ms / 1e3)
+        self._held: dict[int, Waiting] = {}
+        """Those in the line that were offered before their commit and are not acknowledged, by number, ascending."""
+        self._under_way = False
+        """A transaction is decided on and not yet known to be over; until then nobody leaves the line."""
+        self._hurried = False
         self._acked: set[int] = set()
         self._ack_timer: asyncio.TimerHandle | None = None
         self._marks: dict[str, bytes] = {}
         self._noted = Noted()
         self._given_up: dict[int, Gap] = {}
+        self._seen: dict[str, int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
@@ -106,7 +115,14 @@ class Spool:
             taken=self._acked.__contains__,
             missed=self._given_up.__contains__,
             damaged=self._found_unreadable,
-            made=self._outlook.measured,
+            made=self._block_made,
+            now_ns=now_ns,
+        )
+        self._thinner = Thinner(
+            self._with_file,
+            points=lambda: self._file.points,
+            taken=self._acked.__contains__,
+            done=self._finish,
             now_ns=now_ns,
         )
         self._recovery = Recovery(
@@ -173,7 +189,7 @@ class Spool:
             if not patient:
                 raise
             spool._error = str(error)
-            spool._wake.set()
+            spool._hurry()
         return spool
 
     @property
@@ -199,8 +215,9 @@ class Spool:
         aside: Batch = EMPTY,
         mark: bytes = b"",
         gaps: Sequence[Gap] = (),
+        offer: Callable[[int], bool] | None = None,
     ) -> int:
-        """Stores a batch; returns once it is durable.
+        """Stores a batch; returns once it is durable, or, with `hold_ms`, acknowledged.
 
         Waits while the disk refuses and while `max_waiting_readings` wait. A caller that is cancelled meanwhile does
         not take its batch back: it is stored all the same, if the process lives.
@@ -214,6 +231,8 @@ class Spool:
             mark: how far the device's source has come with this batch; committed with it, or, where there is nothing
                 to store, within `MARK_DELAY_S`.
             gaps: what the source lost before this batch; committed with it, or soon where there is nothing to store.
+            offer: offers the batch to the broker under this number, before it is durable; says whether it was taken.
+                Called only where batches may be held, and once at most.
 
         Returns:
             The batch's number; 0 where nothing was stored: the batch was empty, or the spool is full and the batch was
@@ -238,6 +257,9 @@ class Spool:
         parts[-1].gaps = gaps
         if mark:
             self._marks.pop(device, None)  # it is older than the one that goes with this batch
+        if offer is not None and self._may_hold(parts) and offer(self._hold.given + 1):
+            self._held_now(parts[0])
+            return await parts[0].stored
         try:
             await self._line.enter(*parts)
         except SpoolError:
@@ -245,6 +267,26 @@ class Spool:
             raise
         *_, seq = await asyncio.gather(*(part.stored for part in parts))
         return seq if batch else 0
+
+    def _may_hold(self, parts: Sequence[Waiting]) -> bool:
+        """Whether these may be offered before they are durable: one plain batch, behind others of that sort."""
+        now_s = asyncio.get_running_loop().time()
+        return (
+            self._hold.may(now_s)
+            and len(parts) == 1
+            and not (parts[0].set_aside or parts[0].gaps)
+            and not (self._line.unnumbered or self._suspects or self._error)
+            and self._line.has_room
+            and not self.points.unsaved()
+        )
+
+    def _held_now(self, waiting: Waiting) -> None:
+        waiting.seq = self._hold.given = self._hold.given + 1
+        waiting.due_s = asyncio.get_running_loop().time() + self._hold.window_s
+        self._held[waiting.seq] = waiting
+        self._line.join(waiting)
+        if self._hold.to_note(waiting.due_s) is not None:
+            self._hurry()
 
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
@@ -276,6 +318,8 @@ class Spool:
         Raises:
             SpoolError: the file cannot be read now.
         """
+        if self._held and (upto is None or next(iter(self._held)) <= upto):
+            await self._commit()  # Whoever looks for them on disk must not miss them.
         while True:
             found: list[Row] | Closed = []
             async with self._using_file("reading from"):
@@ -288,7 +332,7 @@ class Spool:
                     limit_readings=limit_readings,
                 )
                 if self._unreadable_blocks:
-                    self._wake.set()
+                    self._hurry()
             if not isinstance(found, Closed):
                 return found
             await self._reader.open(found)
@@ -299,6 +343,9 @@ class Spool:
 
         A crash before that commit sends them a second time, under the same numbers.
         """
+        if self._held:
+            seqs = [seq for seq in seqs if not self._pass(seq)]
+            self._let_passed_go()
         last_seq = self._file.totals.last_seq
         known = len(self._acked)
         self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
@@ -306,11 +353,37 @@ class Spool:
             self._made_room = False  # These make room as well, before anything else is given up.
         self._arm()
 
+    def _pass(self, seq: int) -> bool:
+        """Notes that the broker took a held batch; whether it is one."""
+        waiting = self._held.pop(seq, None)
+        if waiting is None:
+            return False
+        self._line.passed(waiting)
+        waiting.answer(seq)
+        self._pace.stored(waiting.device, asyncio.get_running_loop().time())
+        return True
+
+    def _let_passed_go(self) -> None:
+        """Lets those leave the line that need no commit, where nobody before them does."""
+        if not self._under_way:
+            passed = self._line.passed_at_the_front()
+            self._count_passed(passed)
+            for waiting in passed:
+                self._note(waiting.device, waiting.mark)
+            self._line.leave(len(passed))
+
+    def _count_passed(self, passed: Sequence[Waiting]) -> None:
+        for waiting in passed:
+            self._hold.passed(waiting.readings)
+            self._metrics.passed.inc(waiting.readings)
+            self._seen[waiting.device] = waiting.at_ns
+
     def give_up(self, seqs: Mapping[int, Gap]) -> None:
         """Marks rows as not to be delivered any more: like `ack`, and the gap of each is noted when it is deleted.
 
         Whoever gives them up counts their readings.
         """
+        self.note_gaps([gap for seq, gap in seqs.items() if seq in self._held])
         last_seq = self._file.totals.last_seq
         self._given_up.update({seq: gap for seq, gap in seqs.items() if 0 < seq <= last_seq})
         self.ack(seqs)
@@ -319,7 +392,7 @@ class Spool:
         """Notes what is missing, with the next commit."""
         if gaps:
             self._noted.add(gaps)
-            self._wake.set()
+            self._hurry()
 
     def memory(self, device: str) -> Memory:
         """What this device's adapter remembers, kept in the spool's file."""
@@ -328,6 +401,16 @@ class Spool:
     async def forget_others(self, devices: Iterable[str]) -> None:
         """Forgets what adapters remember of any other device than these."""
         await forget_others(self._with_file, devices)
+
+    def thin_by(self, rules: ThinningRules) -> None:
+        """Says what may be thinned from now on. It counts where `when_full` is `thin`."""
+        if self._settings.when_full == "thin":
+            self._thinner.rules = rules
+
+    @property
+    def seen_before(self) -> Mapping[str, int]:
+        """When each device's batches were accepted last before the spool was opened, UTC ns: at most a minute early."""
+        return self._file.seen_before
 
     @property
     def gaps(self) -> Gaps:
@@ -372,6 +455,7 @@ class Spool:
         self._line.close(self._closed_error())
         try:
             await self._commit_all()
+            await self._note_passed(self._hold.at_the_end())
         finally:
             if self._abandon():
                 with suppress(SpoolError):  # there is nobody left to tell
@@ -406,8 +490,12 @@ class Spool:
                     await self._wake.wait()
             self._wake.clear()
             await self._linger()
+            self._hurried = False
             try:
-                await self._commit()
+                await self._commit(what_is_due=True)
+                await self._note_passed(self._hold.to_note(loop.time()))
+                if self._held:
+                    self._wake.set()
                 if not self._line and loop.time() >= next_look:
                     next_look = loop.time() + SPACE_INTERVAL_S
                     async with self._using_file("giving back space of"):
@@ -417,15 +505,15 @@ class Spool:
                 # `_commit` has put it into the stats; sources wait, so there is nothing to do but to try again.
                 failures += 1
                 await asyncio.sleep(retry_after_s(failures, jitter=self._jitter()))
-                self._wake.set()
+                self._hurry()
             else:
                 failures = 0
 
     async def _linger(self) -> None:
         """Lets others join those that wait, until the first of them must wait no longer."""
         loop = asyncio.get_running_loop()
-        while self._line.due_s > loop.time() and self._line.readings < self._enough_readings and not self._error:
-            if not self._line or self._closed:
+        while self._line and self._line.due_s > loop.time() and not (self._error or self._closed or self._hurried):
+            if self._line.unnumbered and self._line.readings >= self._enough_readings:
                 return
             try:
                 async with asyncio.timeout_at(self._line.due_s):
@@ -449,11 +537,11 @@ class Spool:
             set_aside_batches=totals.aside_batches,
             set_aside_readings=totals.aside_readings,
             set_aside_bytes=totals.aside_bytes,
-            accepted_batches=totals.accepted_batches,
-            accepted_readings=totals.accepted_readings,
+            accepted_batches=totals.accepted_batches + self._hold.batches,
+            accepted_readings=totals.accepted_readings + self._hold.readings,
             dropped=dict(self._file.dropped),
             gaps_to_tell=len(self._file.ledger),
-            last_seq=totals.last_seq,
+            last_seq=max(totals.last_seq, self._hold.given),
             blocks=totals.blocks,
             block_readings=totals.block_readings,
             block_bytes=totals.block_bytes,
@@ -462,6 +550,9 @@ class Spool:
             commits=self._commits,
             readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
             waiting_readings=self._line.readings,
+            hold_ms=self._settings.hold_ms,
+            passed_batches=self._hold.batches,
+            passed_readings=self._hold.readings,
             payload_bytes=self._payload_bytes,
             written_bytes=self._file.written_bytes,
             quarantined=self._file.quarantined,
@@ -478,11 +569,11 @@ class Spool:
 
     def _abandon(self) -> bool:
         """Answers those whose batches the disk refused to the end; whether there were any."""
-        abandoned = self._line.front()
+        abandoned = [waiting for waiting in self._line.front() if not waiting.passed]
         self._too_late(abandoned)
         for waiting in abandoned:
             waiting.fail(self._closed_error())
-        self._line.leave(len(abandoned))
+        self._line.leave(len(self._line))
         return bool(abandoned)
 
     def _too_late(self, batches: Sequence[Waiting]) -> None:
@@ -548,14 +639,37 @@ class Spool:
             f"{doing.capitalize()} the spool {self._file.path}: it was damaged and is replaced; try again."
         )
 
-    async def _commit(self) -> None:
+    async def _note_passed(self, passed: Passed | None) -> None:
+        """Writes down what was never written, and how far the numbers may come."""
+        if passed is not None:
+            seen = {**self._seen}
+            await self._with_file("counting in", lambda file: file.note_passed(passed, seen))
+            self._hold.noted(passed, asyncio.get_running_loop().time())
+            self._seen = {device: at_ns for device, at_ns in self._seen.items() if seen.get(device) != at_ns}
+
+    async def _commit(self, *, what_is_due: bool = False) -> None:
+        """One transaction.
+
+        Args:
+            what_is_due: leave those in the line for which the broker still has time.
+        """
+        held = False
+
+        def thins() -> bool:
+            nonlocal held
+            held = self._thinner.hopeful
+            return held
+
         try:
             async with self._using_file("writing to"):
                 await self._settle()
+                self._let_passed_go()
+                taken = self._front(what_is_due=what_is_due)
+                self._under_way = True
                 group = await decide(
                     self._file,
                     self._settings,
-                    taken=self._front(),
+                    taken=taken,
                     acked=self._acked,
                     unreadable=self._unreadable,
                     unreadable_blocks=self._unreadable_blocks,
@@ -564,18 +678,17 @@ class Spool:
                     given_up=self._given_up,
                     most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
+                    thins=thins,
+                    spent=self._hold.given,
                     now_ns=self._now_ns(),
                 )
                 if group is None:
-                    return
-                try:
-                    await self._file.commit(group)
-                except _UNSTORABLE as error:
-                    if not group.taken:
-                        raise
-                    self._suspect(group, error)
+                    self._under_way = False
                 else:
-                    self._finish(group)
+                    await self._carry_out(group)
+                self._let_passed_go()
+            if held:
+                await self._make_room()
         except SpoolError as error:
             self._error = str(error)
             self._made_room = False
@@ -584,8 +697,30 @@ class Spool:
                 self._most_deleted = max(1, self._most_deleted // 8)
             raise
 
+    async def _carry_out(self, group: Group) -> None:
+        try:
+            await self._file.commit(group)
+        except _UNSTORABLE as error:
+            if not group.taken:
+                raise
+            self._under_way = False
+            self._suspect(group, error)
+        else:
+            self._finish(group)
+
+    async def _make_room(self) -> None:
+        """Does something about a full spool before anything is dropped; what arrives waits meanwhile."""
+        if not await self._merger.merge_settled():
+            await self._thinner.thin()
+        self._hurry()
+
+    def _block_made(self, readings: int, size_bytes: int) -> None:
+        self._outlook.measured(readings, size_bytes)
+        self._thinner.look()
+
     async def _replace(self) -> None:
-        self._wake.set()  # What waits goes into the fresh file.
+        self._hurry()  # What waits goes into the fresh file.
+        self._hold.replaced()
         self._merger.pause()
         self._recovery.begin(frozenset(self._acked))
         self._acked.clear()
@@ -597,11 +732,15 @@ class Spool:
 
     async def _settle(self) -> None:
         group = await self._file.settle()
+        self._under_way = False
         if not self._opened.is_set():
             self._error = ""
             totals = self._file.totals
             self._merger.look(totals)
             self._outlook.measured(totals.block_readings, totals.block_bytes)
+            self._hold.opened(totals.last_seq, await self._file.read_passed())
+            if self._hold.enabled:
+                self._hurry()
             self._opened.set()
         if self._file.rescues and not self._recovery.is_due:
             self._merger.pause()
@@ -609,12 +748,20 @@ class Spool:
         if group is not None:
             self._finish(group)
 
-    def _front(self) -> list[Waiting]:
+    def _front(self, *, what_is_due: bool) -> list[Waiting]:
         """What the next transaction stores."""
         if self._error and self._acked and not self._made_room:
             # On a full disk deletions may still fit into the blocks that the file has, and they free others.
             return []
-        return self._line.front(1 if self._suspects else None)
+        if self._suspects:
+            return self._line.front(1)
+        if not what_is_due or self._line.unnumbered or not self._line:
+            return self._line.front()
+        now_s = asyncio.get_running_loop().time()
+        due = self._line.due(now_s, ahead_s=self._hold.window_s / 2)
+        if due:
+            self._hold.late(now_s)
+        return self._line.front(due)
 
     def _suspect(self, group: Group, error: Exception) -> None:
         """Finds the one batch that SQLite does not take: each of the group's batches gets a transaction of its own."""
@@ -625,7 +772,7 @@ class Spool:
             self._leave(1)
         else:
             self._suspects = group.taken
-        self._wake.set()
+        self._hurry()
 
     def _leave(self, count: int) -> None:
         self._line.leave(count)
@@ -634,9 +781,11 @@ class Spool:
     def _finish(self, group: Group) -> None:
         """Says to everybody concerned that this group is on disk."""
         now_s = asyncio.get_running_loop().time()
-        for seq, waiting in enumerate(group.stored, start=group.after_seq + 1):
+        self._under_way = False
+        for seq, waiting in group.numbered:
             waiting.answer(seq)
             self._pace.stored(waiting.device, now_s)
+        self._finish_held(group)
         for waiting in group.refused:
             waiting.answer(0)
         self._leave(group.taken)
@@ -655,7 +804,8 @@ class Spool:
         self._merger.look(self._file.totals)
         deletions_left = len(self._acked) >= self._most_deleted
         self._most_deleted = min(MOST_DELETED, self._most_deleted * 2)
-        self._made_room = not group.taken and not deletions_left
+        if group.thinned is None:
+            self._made_room = not group.taken and not deletions_left
         self._disarm()
         self._arm()
         stored_readings = sum(waiting.readings for waiting in group.stored)
@@ -669,12 +819,26 @@ class Spool:
         self._commits += 1
         self._stored_readings += stored_readings
         self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
-        if self._line or self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
+        if self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
+            self._hurry()
+        if self._line:
             self._wake.set()
+
+    def _finish_held(self, group: Group) -> None:
+        """Of the batches that had a number before: which are rows now, and which have passed."""
+        self._hold.stored(group.last_seq)
+        if not self._hold.enabled:
+            return
+        stored = {seq for seq, waiting in group.numbered if waiting.seq}
+        for waiting in self._line.front(group.taken):
+            self._held.pop(waiting.seq, None)
+        self._count_passed([one for one in self._line.front(group.taken) if one.passed and one.seq not in stored])
+        # Taken while they were being written: rows that are to be deleted.
+        self._acked.update(seq for seq, waiting in group.numbered if waiting.passed)
 
     def _arm(self) -> None:
         if self._acked and self._ack_timer is None and not self._closed:
-            self._ack_timer = asyncio.get_running_loop().call_later(ack_delay_s(self._pace.gap_s), self._wake.set)
+            self._ack_timer = asyncio.get_running_loop().call_later(ack_delay_s(self._pace.gap_s), self._hurry)
 
     def _note(self, device: str, mark: bytes) -> None:
         if not mark or self._closed:
@@ -685,6 +849,11 @@ class Spool:
 
     def _marks_are_due(self) -> None:
         self._mark_timer = None
+        self._hurry()
+
+    def _hurry(self) -> None:
+        """Has the next transaction carried out now, whatever waits for others."""
+        self._hurried = True
         self._wake.set()
 
     def _disarm(self) -> None:
@@ -702,6 +871,7 @@ class Spool:
 
     def _recovered(self) -> None:
         self._merger.resume(self._file.totals)
+        self._thinner.begin_anew()
 
     def _readable(self, found: Sequence[Any]) -> list[Row]:
         rows = []
@@ -717,4 +887,4 @@ class Spool:
 
     def _found_unreadable(self, seq: int, readings: int) -> None:
         self._unreadable[seq] = readings
-        self._wake.set()
+        self._hurry()

@@ -96,13 +96,11 @@ class StoredBlock(NamedTuple):
             BadBatch: it is not what was written.
         """
         sizes, first = self.left.sizes, self.first
-        found = []
-        for seq, at_ns, device, batch in open_block(self.columns):
-            if not first <= seq <= self.last:
-                raise BadBatch(f"a block with a number {seq} that is not its own")
-            if sizes[seq - first]:
-                found.append(Row(seq, device, at_ns, batch, len(batch)))
-        return found
+        return [
+            Row(seq, device, at_ns, batch, len(batch))
+            for seq, at_ns, device, batch in open_block(self.columns)
+            if sizes[seq - first]
+        ]
 
 
 Stored = StoredRow | StoredBlock
@@ -119,7 +117,5 @@ def all_left(columns: tuple[int, int, int, int, int, int, int, bytes]) -> Left:
     last, first = columns[:2]
     sizes = array("I", bytes(4 * (last - first + 1)))
     for entry in entries:
-        if not first <= entry.seq <= last:
-            raise BadBatch(f"a block with a number {entry.seq} that is not its own")
         sizes[entry.seq - first] = len(entry.batch)
     return Left(last, first, sizes)

@@ -119,6 +119,18 @@ class Courier:
         if self._coverage.due or self._coverage.suspicious:
             self._backlog.wake()
 
+    def offer_early(self, row: LiveRow) -> bool:
+        """Takes a row that is not committed yet, where the backlog is empty and memory has room; whether it did."""
+        if self._coverage.due or row.device in self._holds or not self._live.offer(row):
+            return False
+        self._coverage.offered(row.seq)
+        self._coverage.own(row.seq)
+        self._quiet.clear()
+        self._work.set()
+        if self._coverage.suspicious:
+            self._backlog.wake()
+        return True
+
     def look_again(self, seq: int) -> None:
         """Has the backlog reader look for rows up to this number that nobody offered."""
         self._coverage.unoffered(seq)

@@ -104,6 +104,22 @@ class Uplink:
             self._metrics.dropped.labels("offline_disabled").inc(len(batch))
         self._last = seq if self._last is None else max(self._last, seq)
 
+    def offer_early(self, seq: int, device: str, batch: Batch) -> bool:
+        """Takes a batch that is not committed yet, where it can be sent at once: connected, and nothing else waits.
+
+        Args:
+            seq: the number that it keeps, whatever becomes of it.
+            device: name of its device.
+            batch: its readings.
+
+        Returns:
+            Whether it was taken. If not it is to be offered again once it is committed.
+        """
+        if self._courier is None or not self._courier.offer_early(LiveRow(seq, device, batch)):
+            return False
+        self._last = seq if self._last is None else max(self._last, seq)
+        return True
+
     def look_again(self, seq: int) -> None:
         """Says that rows up to this number may have been committed and never offered: their source was ended."""
         if self._last is not None:

@@ -5,27 +5,31 @@ Invariants
   (`pass`) or are handed back apart (`set_aside`); readings of other points go on either way.
 - A failing filter costs its own instance. The filters after it, and other devices' chains, go on.
 - What a module drops or adds on purpose is counted in `filtered` and `derived`, what it fails on in `filter_failures`.
+- A shadow is given what its filter is given, and changes nothing.
 - Without filters a batch passes through as the same object.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 from gateway.batch import EMPTY, Batch, Kind
 from gateway.config.globs import matches
-from gateway.config.models import FilterSettings
+from gateway.config.models import FilterSettings, ShadowSettings
 from gateway.errors import ModuleError
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.library import resolve
 from gateway.wasm.manifest import Manifest, read_manifest
-from gateway.wasm.plan import Tag, plan_chain
+from gateway.wasm.plan import Step, Tag, plan_chain
+from gateway.wasm.shadow import Shadow
 from gateway.wasm.split import join, split
 from gateway.wasm.stage import BoundFilter, FilterHealth, Stage
-from gateway.wasm.state import KeptState
+from gateway.wasm.state import KeptState, shadow_key
 
 __all__ = ["Applied", "Chain", "Intern", "bind", "build_chain"]
 
@@ -49,20 +53,35 @@ class Chain:
         filters: what to apply.
         device: name of the device, for texts.
         known: numbers of all the device's points; a module that answers with another has failed.
+        names: names of its points, for what is shown of shadows.
     """
 
-    def __init__(self, host: Host, filters: Sequence[BoundFilter], *, device: str, known: frozenset[int]) -> None:
+    def __init__(
+        self,
+        host: Host,
+        filters: Sequence[BoundFilter],
+        *,
+        device: str,
+        known: frozenset[int],
+        names: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
         keys = _keys([bound.name for bound in filters])
         self._stages = tuple(
             Stage(host, bound, device=device, known=known, key=key) for bound, key in zip(filters, keys, strict=True)
         )
+        self._shadows = {
+            key: Shadow(host, bound.shadow, device=device, known=known, names=names, follows=key)
+            for bound, key in zip(filters, keys, strict=True)
+            if bound.shadow is not None
+        }
+        self._all = (*self._stages, *(shadow.stage for shadow in self._shadows.values()))
 
     def __len__(self) -> int:
         return len(self._stages)
 
     def start(self, now_ns: int) -> None:
         """Makes all instances ahead of the first batch. Never fails: what cannot start shows in `health`."""
-        for stage in self._stages:
+        for stage in self._all:
             stage.start(now_ns)
 
     def apply(self, batch: Batch, now_ns: int) -> Applied:
@@ -76,37 +95,49 @@ class Chain:
         for stage in self._stages:
             if not batch:
                 break
+            before, worked_s = batch, stage.worked_s
+            after: Batch | None = None
             try:
-                batch = stage.apply(batch, now_ns)
+                batch = after = stage.apply(before, now_ns)
             except GuestFailure:
                 if stage.on_failure == "set_aside":
-                    batch, held = split(batch, stage.points)
+                    batch, held = split(before, stage.points)
                     aside = join(aside, held)
+            shadow = self._shadows.get(stage.key) if self._shadows else None
+            if shadow is not None:
+                shadow.look(before, after, stage.worked_s - worked_s, now_ns)
         return Applied(batch, aside or None)
 
     @property
     def keys(self) -> frozenset[str]:
         """The names that its filters' states are kept under."""
-        return frozenset(stage.key for stage in self._stages)
+        return frozenset(stage.key for stage in self._stages) | {one.stage.key for one in self._shadows.values()}
 
     def states(self) -> list[KeptState]:
         """What its modules remember now, of those that save it."""
-        found = [stage.state() for stage in self._stages]
+        found = [stage.state() for stage in self._all]
         return [one for one in found if one is not None]
 
     def resume(self, kept: Sequence[KeptState]) -> None:
         """Lets its modules go on from these states; to be called before the first batch."""
         for stage in self._stages:
-            stage.resume(kept)
+            stage.resume(kept, also=shadow_key(stage.key))
+        for shadow in self._shadows.values():
+            shadow.resume(kept)
 
     def health(self, now_ns: int) -> list[FilterHealth]:
         """The state of each filter at this moment, UTC ns."""
-        return [stage.health(now_ns) for stage in self._stages]
+        return [self._health(stage, now_ns) for stage in self._stages]
 
     def close(self) -> None:
         """Gives all instances' memory back."""
-        for stage in self._stages:
+        for stage in self._all:
             stage.close()
+
+    def _health(self, stage: Stage, now_ns: int) -> FilterHealth:
+        shadow = self._shadows.get(stage.key)
+        health = stage.health(now_ns)
+        return health if shadow is None else replace(health, shadow=shadow.health(now_ns))
 
 
 def bind(
@@ -141,7 +172,10 @@ def bind(
         if not mine:
             continue
         one = step.settings
-        bound.append(BoundFilter(step.name, one.module, mine, one.params, one.on_failure, base, one.sha256, outputs))
+        shadow = _shadow(step, mine, outputs, base)
+        bound.append(
+            BoundFilter(step.name, one.module, mine, one.params, one.on_failure, base, one.sha256, outputs, shadow)
+        )
     return bound
 
 
@@ -155,9 +189,32 @@ def build_chain(
     intern: Intern | None = None,
 ) -> Chain:
     """The chain of a device; `bind` says what the arguments are."""
-    filters = bind(settings, device=device, points=points, base=base, intern=intern)
-    derived = {number for one in filters for column in one.outputs for number in column if number}
-    return Chain(host, filters, device=device, known=frozenset(number for number, _ in points) | derived)
+    names = {number: tag.name for number, tag in points}
+
+    def named(tag: str, unit: str, kind: Kind) -> int:
+        assert intern is not None
+        number = intern(tag, unit, kind)
+        names[number] = tag
+        return number
+
+    filters = bind(settings, device=device, points=points, base=base, intern=named if intern else None)
+    return Chain(host, filters, device=device, known=frozenset(names), names=names)
+
+
+def _shadow(
+    step: Step, points: tuple[int, ...], outputs: tuple[tuple[int, ...], ...], base: Path
+) -> BoundFilter | None:
+    """The filter's shadow, on the same points; what it makes is compared with what the filter makes, by name."""
+    one, told = step.settings, step.settings.shadow
+    if told is None:
+        return None
+    manifest = _manifest(told, base)
+    made = dict(zip((output.name for output in step.manifest.outputs), outputs, strict=False)) if step.manifest else {}
+    theirs: tuple[tuple[int, ...], ...] = ()
+    if manifest is not None:
+        theirs = tuple(made.get(output.name, (0,) * len(points)) for output in manifest.outputs)
+    params = one.params if told.params is None else told.params
+    return BoundFilter(step.name, told.module, points, params, "pass", base, told.sha256, theirs)
 
 
 def _keys(names: Sequence[str]) -> list[str]:
@@ -165,7 +222,7 @@ def _keys(names: Sequence[str]) -> list[str]:
     return [name if name not in names[:place] else f"{name}/{place}" for place, name in enumerate(names)]
 
 
-def _manifest(settings: FilterSettings, base: Path) -> Manifest | None:
+def _manifest(settings: FilterSettings | ShadowSettings, base: Path) -> Manifest | None:
     """The module's manifest; None where it cannot be read, and then the filter fails and says why."""
     try:
         return read_manifest(resolve(settings.module, base))

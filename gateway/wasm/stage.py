@@ -12,10 +12,11 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
 from gateway.batch import Batch
 from gateway.errors import ModuleError
+from gateway.metrics import Metrics
 from gateway.wasm.answer import Change, weigh
 from gateway.wasm.breaker import Breaker
 from gateway.wasm.failure import GuestFailure
@@ -27,9 +28,6 @@ from gateway.wasm.state import MOST_BYTES, KeptState, fitting
 __all__ = ["BoundFilter", "FilterHealth", "Stage"]
 
 log = logging.getLogger(__name__)
-
-_HELD_A_POINT: Final = 1
-"""Readings of a point that a module may have under way when its state goes to another instance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +43,7 @@ class BoundFilter:
         base: the folder that a relative module path starts from.
         sha256: what its file must be; a built-in module needs none.
         outputs: for each of the module's outputs the point that it makes of each of `points`; 0 for none.
+        shadow: another module, or version of it, that runs beside it and is only compared.
     """
 
     name: str
@@ -55,6 +54,7 @@ class BoundFilter:
     base: Path = Path()
     sha256: str | None = None
     outputs: tuple[tuple[int, ...], ...] = ()
+    shadow: BoundFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,7 @@ class FilterHealth:
         failures: failures since the start.
         last_error: text of the latest one; empty where there was none.
         parked_until_ns: UTC ns; None where it is not parked.
+        shadow: how the module that runs beside it does; None where there is none. A `shadow.ShadowHealth`.
     """
 
     name: str
@@ -76,6 +77,7 @@ class FilterHealth:
     failures: int
     last_error: str
     parked_until_ns: int | None
+    shadow: Any = None
 
 
 class Stage:
@@ -87,9 +89,22 @@ class Stage:
         device: name of the device, for texts.
         known: numbers of all the device's points.
         key: its name in the device's chain, which no other filter of it has.
+        metrics: where it is counted; the host's where None.
     """
 
-    def __init__(self, host: Host, bound: BoundFilter, *, device: str, known: frozenset[int], key: str = "") -> None:
+    def __init__(
+        self,
+        host: Host,
+        bound: BoundFilter,
+        *,
+        device: str,
+        known: frozenset[int],
+        key: str = "",
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or host.metrics
+        self.worked_s = 0.0
+        """Seconds that its instances worked on batches so far."""
         self.key = key or bound.name
         self.on_failure = bound.on_failure
         self.points = frozenset(bound.points)
@@ -102,6 +117,7 @@ class Stage:
         self._loaded: LoadedModule | None = None
         self._values: tuple[float, ...] = ()
         self._kept: Sequence[KeptState] = ()
+        self._keys: tuple[str, ...] = ()
         self._held = 0
         self._owed = 0
         self._outputs = sum(any(column) for column in bound.outputs)
@@ -110,9 +126,9 @@ class Stage:
         self._worked = False
         self._failures = 0
         self._last_error = ""
-        self._filtered = host.metrics.filtered.labels(bound.name)
-        self._derived = host.metrics.derived.labels(bound.name)
-        self._worked_s = host.metrics.filter_s.labels(bound.name)
+        self._filtered = self._metrics.filtered.labels(bound.name)
+        self._derived = self._metrics.derived.labels(bound.name)
+        self._counted_s = self._metrics.filter_s.labels(bound.name)
 
     def start(self, now_ns: int) -> None:
         """Makes the instance ahead of the first batch. A failure shows in `health` and is tried again later."""
@@ -137,12 +153,14 @@ class Stage:
             try:
                 after = self._instance.process(batch, now_ns)
             finally:
-                self._worked_s.inc(time.perf_counter() - began_s)
+                took_s = time.perf_counter() - began_s
+                self.worked_s += took_s
+                self._counted_s.inc(took_s)
             if after is not batch:
                 change = weigh(batch, after, self._known, held=self._held, outputs=self._outputs)
                 self._count(change)
         except GuestFailure as failure:
-            self._host.metrics.filter_failures.labels(self._bound.name, failure.cause).inc()
+            self._metrics.filter_failures.labels(self._bound.name, failure.cause).inc()
             if failure.cause != "parked":
                 self._note(failure, now_ns)
             raise
@@ -178,13 +196,23 @@ class Stage:
             log.warning("%s: its state of %d bytes is not kept, at most %d are", self._where, len(state), MOST_BYTES)
             return None
         manifest = loaded.manifest
-        return KeptState(self.key, manifest.name, manifest.state, loaded.digest, state) if state else None
+        return KeptState(self.key, manifest.name, manifest.state, loaded.digest, self._held, state) if state else None
 
-    def resume(self, kept: Sequence[KeptState]) -> None:
-        """Lets the first instance go on from the state that fits it; to be called before the first batch."""
+    def resume(self, kept: Sequence[KeptState], *, also: str) -> None:
+        """Lets the first instance go on from the state that fits it; to be called before the first batch.
+
+        Args:
+            kept: what there is.
+            also: another name under which its state may be kept: a shadow's, or that of the filter that it follows.
+        """
         self._kept = kept
+        self._keys = (self.key, also)
         if self._instance is not None and self._loaded is not None:
-            self._instance = self._resumed(self._instance, self._loaded)
+            try:
+                self._instance = self._resumed(self._instance, self._loaded)
+            except GuestFailure as failure:
+                log.warning("%s: it cannot be started anew: %s", self._where, failure)
+                self._instance = None  # the next batch tries again
 
     def close(self) -> None:
         """Gives the instance's memory back; a later batch makes a new one."""
@@ -225,7 +253,7 @@ class Stage:
     def _resumed(self, instance: Instance, loaded: LoadedModule) -> Instance:
         """The instance with the state that was kept for it; one that does not take it begins anew."""
         manifest = loaded.manifest
-        kept = fitting(self._kept, filter_=self.key, module=manifest.name, version=manifest.state, digest=loaded.digest)
+        kept = fitting(self._kept, keys=self._keys, module=manifest.name, version=manifest.state, digest=loaded.digest)
         self._kept = ()  # after a failure it begins anew: the state may be what it failed on
         if kept is None:
             return instance
@@ -235,8 +263,7 @@ class Stage:
             log.warning("%s: it begins anew, its state cannot be used: %s", self._where, failure)
             instance.close()
             return self._instance_of(loaded)
-        # What it held back of earlier batches it may let go now; how much that is, nobody has counted.
-        self._held = len(self._bound.points) * _HELD_A_POINT
+        self._held = kept.held  # which it may let go now
         return instance
 
     def _note(self, failure: GuestFailure, now_ns: int) -> None:

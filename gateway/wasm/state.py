@@ -6,7 +6,7 @@ shadow ran with the very file that is now at work, its state is taken: it has se
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -25,6 +25,7 @@ class KeptState(msgspec.Struct, frozen=True, array_like=True):
         module: the module's name.
         version: of the bytes, from the manifest.
         digest: SHA-256 of the file that saved it.
+        held: readings of earlier batches that it held back or left out.
         state: the bytes.
     """
 
@@ -32,6 +33,7 @@ class KeptState(msgspec.Struct, frozen=True, array_like=True):
     module: str
     version: int
     digest: str
+    held: int
     state: bytes
 
 
@@ -40,21 +42,21 @@ def shadow_key(name: str) -> str:
     return f"{name}/shadow"
 
 
-def fitting(kept: Iterable[KeptState], *, filter_: str, module: str, version: int, digest: str) -> KeptState | None:
+def fitting(
+    kept: Iterable[KeptState], *, keys: Sequence[str], module: str, version: int, digest: str
+) -> KeptState | None:
     """The state that this filter may go on from; None where there is none.
 
     Args:
         kept: all states of the device.
-        filter_: the filter's name.
+        keys: names under which it may be kept, the filter's own first.
         module: the module's name.
         version: of the bytes that it takes; 0 for none.
         digest: SHA-256 of its file.
     """
     found = {one.filter: one for one in kept if version and (one.module, one.version) == (module, version)}
-    shadow = found.get(shadow_key(filter_))
-    if shadow is not None and shadow.digest == digest:
-        return shadow
-    return found.get(filter_)
+    ours = [found[key] for key in keys if key in found]
+    return next((one for one in ours if one.digest == digest), ours[0] if ours else None)
 
 
 def encode(states: Iterable[KeptState]) -> bytes:

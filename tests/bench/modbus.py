@@ -1,4 +1,4 @@
-"""Modbus: `tidegate check` of 5,000 tags, and 200 units behind one TCP gateway of which 20 are dead.
+"""Modbus: `tidegate check` of 5,000 tags, a request's own cost, and 200 units behind one gateway of which 20 are dead.
 
 The gateway and the units are pymodbus's own server in this process, so a cycle's wall time is theirs and ours together.
 """
@@ -6,6 +6,7 @@ The gateway and the units are pymodbus's own server in this process, so a cycle'
 from __future__ import annotations
 
 import asyncio
+import math
 import subprocess
 import sys
 import tempfile
@@ -13,7 +14,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from adapters.modbus.address import Table
+from adapters.modbus.endpoint import Endpoint
+from adapters.modbus.planner import Request
 from adapters.modbus.settings import ModbusTag
+from adapters.modbus.transport import Link
 from tests.adapters.modbus.rig import Exchange, Site, device, gateway, plc, settings
 
 __all__ = ["run"]
@@ -23,11 +28,26 @@ UNITS = range(1, 201)
 DEAD = frozenset(range(10, 210, 10))
 INTERVAL_S = 2.0
 CYCLES = 10
+REQUESTS = 2_000
+DEVICE = """
+import asyncio
+class Device(asyncio.Protocol):
+    def connection_made(self, transport):
+        self.transport = transport
+    def data_received(self, asked):
+        size = 2 * int.from_bytes(asked[10:12], "big")
+        self.transport.write(asked[:4] + (3 + size).to_bytes(2, "big") + asked[6:8] + bytes([size]) + bytes(size))
+async def main():
+    server = await asyncio.get_running_loop().create_server(Device, "127.0.0.1", 0)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+asyncio.run(main())
+"""
 
 
 def run() -> dict[str, float]:
     """Measures and prints a table; seconds, milliseconds and per cent as the names say."""
-    results = {f"check of {TAGS} tags s": _check_s(), **asyncio.run(_polled())}
+    results = {f"check of {TAGS} tags s": _check_s(), **_requests(), **asyncio.run(_polled())}
     for name, value in results.items():
         print(f"{name:<44}{value:>10.3f}")
     return results
@@ -44,6 +64,30 @@ def _check_s() -> float:
         began_s = time.monotonic()
         subprocess.run([Path(sys.executable).with_name("tidegate"), "check", file], check=True, capture_output=True)
         return time.monotonic() - began_s
+
+
+def _requests() -> dict[str, float]:
+    """CPU time of this side alone: the device is another process, and does next to nothing."""
+    with subprocess.Popen([sys.executable, "-c", DEVICE], stdout=subprocess.PIPE, text=True) as other:
+        try:
+            assert other.stdout is not None
+            port = int(other.stdout.readline())
+            return {f"request of {count} registers us": asyncio.run(_request_us(port, count)) for count in (1, 125)}
+        finally:
+            other.kill()
+
+
+async def _request_us(port: int, count: int) -> float:
+    link, request = Link(Endpoint("tcp", "127.0.0.1", port)), Request(1, Table.HOLDING, 0, count, ())
+    best_s = math.inf
+    for _ in range(5):
+        began_s = time.process_time()
+        for _ in range(REQUESTS):
+            await link.read(request, timeout_s=5)
+        best_s = min(best_s, (time.process_time() - began_s) / REQUESTS)
+    link.end()
+    await asyncio.sleep(0)
+    return best_s * 1e6
 
 
 async def _polled() -> dict[str, float]:

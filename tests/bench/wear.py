@@ -47,6 +47,9 @@ LOADS = (
     Load("10,000/s, one device, 100 a batch", 1, 100, 100.0),
     Load("10,000/s, 10 devices, 100 a batch", 10, 100, 10.0),
     Load("10,000/s, 10 devices, 1,000 a batch", 10, 1000, 1.0),
+    Load("12/s, 12 devices of one tag, linger_ms = 1_000", 12, 1, 1.0, {"linger_ms": 1000}),
+    Load("12/s, 12 devices of one tag, hold_ms = 100", 12, 1, 1.0, {"hold_ms": 100}),
+    Load("10,000/s, 10 devices, 100 a batch, hold_ms = 100", 10, 100, 10.0, {"hold_ms": 100}),
 )
 
 
@@ -97,8 +100,16 @@ async def _emit(spool: Spool, load: Load, batches: list[Batch], seconds: float, 
             due = began + (count + number / load.devices) / load.batches_s
             await asyncio.sleep(max(0.0, due - loop.time()))
             began_wait = loop.time()
-            seq = await spool.append(f"device-{number}", batches[count % len(batches)])
+            offered: list[int] = []
+
+            def offer(seq: int, offered: list[int] = offered) -> bool:
+                offered.append(seq)
+                loop.call_later(BROKER_S, spool.ack, (seq,))
+                return True
+
+            seq = await spool.append(f"device-{number}", batches[count % len(batches)], offer=offer)
             waits_s.append(loop.time() - began_wait)
-            loop.call_later(BROKER_S, spool.ack, (seq,))
+            if not offered:
+                offer(seq)
 
     await asyncio.gather(*(device(number) for number in range(load.devices)))

@@ -24,6 +24,7 @@ from gateway.demo.subscriber import Subscriber
 from gateway.demo.verdict import Window, unexplained
 from gateway.metrics import Metrics
 from gateway.spool import Spool
+from tests.gateway.spool.harness import read_gaps
 from tests.waiting import until
 
 TAGS = 500
@@ -138,4 +139,13 @@ async def test_every_accepted_reading_arrives_once_and_in_order(tmp_path: Path) 
     # The plant's counters go up by one at each change: outside the time in which the gateway was dead, all are here.
     assert book.counters == TAGS
     dead = Window(dead_from_ms, dead_until_ms)
-    assert unexplained((hole for holes in book.counter_holes().values() for hole in holes), [dead]) == 0
+    holes = book.counter_holes()
+    assert unexplained((hole for tag_holes in holes.values() for hole in tag_holes), [dead]) == 0
+    # And the gap ledger says the same: nothing is missing but what was never read while the gateway was dead.
+    gaps = [entry.gap for entry in read_gaps(database)]
+    assert {(gap.cause, gap.readings) for gap in gaps} == {("gateway_stopped", None)}
+    assert MODBUS_LOAD_DEVICE in {gap.device for gap in gaps}
+    assert LOAD_DEVICE not in {gap.device for gap in gaps}, "its server kept what changed meanwhile"
+    told = [Window(gap.from_ns / 1e6, gap.to_ns / 1e6) for gap in gaps]
+    assert all(window.from_ms < dead_until_ms and window.to_ms > dead_from_ms for window in told)
+    assert unexplained((hole for tag_holes in holes.values() for hole in tag_holes), told) == 0

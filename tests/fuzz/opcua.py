@@ -14,7 +14,7 @@ from adapters.opcua.decode import Items, decode
 from gateway.batch import GOOD, Kind, is_bad
 from tests.fuzz.targets import Target
 
-_TIME = dt.datetime(2026, 1, 31, 7, 0, 0, tzinfo=dt.UTC)
+TIME = dt.datetime(2026, 1, 31, 7, 0, 0, tzinfo=dt.UTC)
 _NOW_NS = 1_800_000_000_000_000_000
 _V = ua.VariantType
 _HANDLES = 50
@@ -25,19 +25,19 @@ def _body(*variants: Any) -> bytes:
     return struct_to_binary(
         ua.DataChangeNotification(
             [
-                ua.MonitoredItemNotification(handle, ua.DataValue(variant, SourceTimestamp=_TIME))
+                ua.MonitoredItemNotification(handle, ua.DataValue(variant, SourceTimestamp=TIME))
                 for handle, variant in enumerate(variants)
             ]
         )
     )
 
 
-_CAPTURES = [
+CAPTURES = [
     _body(*(ua.Variant(float(i), _V.Double) for i in range(20))),
     _body(*(ua.Variant(i, _V.Int32) for i in range(20))),
     _body(ua.Variant("running", _V.String), ua.Variant(True, _V.Boolean), ua.Variant(b"abc", _V.ByteString)),
     _body(ua.Variant(None, _V.Null), ua.Variant([1, 2, 3], _V.UInt16), ua.Variant(math.nan, _V.Float)),
-    _body(ua.Variant(_TIME, _V.DateTime), ua.Variant(ua.LocalizedText("a"), _V.LocalizedText)),
+    _body(ua.Variant(TIME, _V.DateTime), ua.Variant(ua.LocalizedText("a"), _V.LocalizedText)),
 ]
 
 
@@ -53,4 +53,4 @@ def notification(data: bytes, _draw: Random) -> None:
             assert reading.value is not None
 
 
-TARGETS = [Target("opcua.notification", _CAPTURES, notification)]
+TARGETS = [Target("opcua.notification", CAPTURES, notification)]

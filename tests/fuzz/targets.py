@@ -7,7 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-MODULES = ("tests.fuzz.modbus", "tests.fuzz.opcua", "tests.fuzz.spool")
+MODULES = (
+    "tests.fuzz.modbus",
+    "tests.fuzz.opcua",
+    "tests.fuzz.opcua_parts",
+    "tests.fuzz.opcua_answers",
+    "tests.fuzz.spool",
+)
 """Each has a `TARGETS`. Another decoder is another line in one of them, or another module here."""
 
 

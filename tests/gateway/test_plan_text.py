@@ -102,3 +102,9 @@ def test_dropping_while_offline_is_said(plan):
 def test_it_fits_its_width(plan):
     text = plan(UPLINK + DEVICES + FILTERS.replace("absolute = 0.5", "absolute = 0.5, percent = 1.25, span = 123456.0"))
     assert max(map(len, text.splitlines())) <= WIDTH
+
+
+def test_what_hold_may_lose_is_said(plan):
+    text = " ".join(plan("hold_ms = 250\nendurance_tbw = 20\n").split())
+    assert "acknowledges within 250 ms is not written; a kill or a power cut loses at most the readings" in text
+    assert "its flash bears 20 TB written" in text

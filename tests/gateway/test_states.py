@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from adapters.registry import protocol
 from gateway.batch import Batch, Kind, Reading
-from gateway.config.models import Config, FilterSettings
+from gateway.config.models import Config, FilterSettings, ShadowSettings
 from gateway.crew import Crew
 from gateway.fleet import Fleet
 from gateway.flow import Flow
@@ -24,6 +25,9 @@ from gateway.reconcile import reconcile
 from gateway.spool import Spool
 from gateway.states import memory_name
 from gateway.wasm.host import Host
+from gateway.wasm.library import resolve
+from gateway.wasm.manifest import SECTION
+from gateway.wasm.sections import custom_section, with_custom_section
 from gateway.wasm.state import KeptState, decode, encode, fitting, shadow_key
 from tests.gateway.spool.harness import running
 
@@ -127,6 +131,39 @@ async def test_hot_swaps_under_10_000_readings_a_second(tmp_path: Path) -> None:
             assert [reading.value for reading in by_tag[tag]] == [float(n) for n in range(rounds * 10)]
 
 
+async def test_a_shadow_is_promoted_and_rolled_back_and_each_goes_on_from_its_own(tmp_path: Path) -> None:
+    by_one, by_ten = {"factor": 1.0}, {"factor": 10.0}
+    # The same module by name and version in two files: two digests.
+    other = tmp_path / "other.wasm"
+    wasm = resolve("total", tmp_path).read_bytes()
+    other.write_bytes(with_custom_section(wasm, SECTION, custom_section(wasm, SECTION) + b" "))
+    pin = hashlib.sha256(other.read_bytes()).hexdigest()
+    old = FilterSettings(
+        module="total", name="sum", params=by_one, shadow=ShadowSettings(module=str(other), sha256=pin, params=by_ten)
+    )
+    new = FilterSettings(
+        module=str(other), sha256=pin, name="sum", params=by_ten, shadow=ShadowSettings(module="total", params=by_one)
+    )
+    async with running(tmp_path / "t.db") as spool, fleet(spool, config()) as (found, emit):
+        point, now, sent = found.sources["press"].points[0], config(), []
+        for turn, told in enumerate([old, new, old, new]):
+            then = config(told)
+            await found.apply(found.prepare(reconcile(now, then, tags=lambda _device: TAGS), then))
+            now = then
+            for n in range(3):
+                sent.append(float(10 * turn + n))
+                await emit(Batch.of([Reading(len(sent), sent[-1], point)]))
+        health = found.chains["press"].health(0)[0].shadow
+        assert (health.batches, health.differing) == (3, 3)
+        by_tag = await stored(spool)
+    assert [reading.value for reading in by_tag["t0"]] == sent
+    # The counts went on in both all the time: only the factor of the one at work differs.
+    factors = [1.0] * 3 + [10.0] * 3 + [1.0] * 3 + [10.0] * 3
+    assert [reading.value for reading in by_tag["t0.total"]] == [
+        value * factor for value, factor in zip(sent, factors, strict=True)
+    ]
+
+
 async def test_a_module_goes_on_after_a_restart(tmp_path: Path) -> None:
     door = FilterSettings(module="swinging_door", tags=["t1"], params={"deviation": 1.0})
     told = config(FilterSettings(module="total", tags=["t0"]), door)
@@ -141,7 +178,7 @@ async def test_a_module_goes_on_after_a_restart(tmp_path: Path) -> None:
     assert [reading.value for reading in by_tag["t1"]] == [100.0, 130.0]
 
 
-@pytest.mark.parametrize("garbage", [b"no state at all", encode([KeptState("total", "total", 1, "", b"x" * 7)])])
+@pytest.mark.parametrize("garbage", [b"no state at all", encode([KeptState("total", "total", 1, "", 0, b"x" * 7)])])
 async def test_a_state_that_cannot_be_used_is_begun_anew(tmp_path: Path, garbage: bytes, caplog) -> None:
     async with running(tmp_path / "t.db") as spool:
         assert await spool.memory(memory_name("press")).keep(garbage)
@@ -165,11 +202,12 @@ async def test_what_no_filter_has_any_more_is_forgotten(tmp_path: Path) -> None:
 
 
 def test_a_state_fits_by_name_version_and_file() -> None:
-    main = KeptState("total", "total", 1, "old", b"main")
-    shadow = KeptState(shadow_key("total"), "total", 1, "new", b"shadow")
+    main = KeptState("total", "total", 1, "old", 0, b"main")
+    shadow = KeptState(shadow_key("total"), "total", 1, "new", 2, b"shadow")
 
     def fits(digest: str, version: int = 1, module: str = "total") -> KeptState | None:
-        return fitting([main, shadow], filter_="total", module=module, version=version, digest=digest)
+        keys = ("total", shadow_key("total"))
+        return fitting([main, shadow], keys=keys, module=module, version=version, digest=digest)
 
     assert fits("old") is main
     assert fits("new") is shadow  # it was promoted

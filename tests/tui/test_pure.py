@@ -16,6 +16,7 @@ from tui.flow import flow
 from tui.i18n import LANGUAGES, Words
 from tui.inputs import address, assign, free_name, number
 from tui.nodetree import NodeTree
+from tui.place import filled, placed
 from tui.screens.modbus import next_register
 from tui.screens.register import BYTE_ORDERS, REGISTERS, TYPES
 from tui.screens.review import sentence
@@ -222,6 +223,54 @@ def test_uplink_sections():
     assert made == {"window": 8, "host": "h", "tls": {}}
     made = uplink_section({"host": "h"}, {**form, "host": "h", "tls": "unchecked"})
     assert made == {"host": "h", "tls": {"verify": False}}
+
+
+@pytest.mark.parametrize(
+    ("before", "changes", "after"),
+    [
+        ({}, {}, {}),
+        ({"host": "h"}, {"port": "1502"}, {"host": "h", "port": 1502}),
+        (
+            {"host": "h", "port": 502},
+            {"transport": "rtu", "line": "/dev/ttyUSB0", "baudrate": "9600", "parity": "none", "stop_bits": "2"},
+            {
+                "transport": "rtu",
+                "serial": {"port": "/dev/ttyUSB0", "baudrate": 9600, "parity": "none", "stop_bits": 2},
+            },
+        ),
+        (
+            {"transport": "rtu", "serial": {"port": "a", "gap_ms": 5}},
+            {"line": "b"},
+            {"transport": "rtu", "serial": {"port": "b", "gap_ms": 5}},
+        ),
+        ({"transport": "rtu", "serial": {"port": "a"}}, {"transport": "", "host": "h"}, {"host": "h"}),
+        (
+            {"host": "h", "transport": "tcp"},
+            {"transport": "tls", "ca_file": "ca.pem"},
+            {"host": "h", "transport": "tls", "tls": {"ca_file": "ca.pem"}},
+        ),
+        (
+            {"host": "h", "transport": "tls", "tls": {"verify": False, "ca_file": "a"}},
+            {"ca_file": ""},
+            {"host": "h", "transport": "tls", "tls": {"verify": False}},
+        ),
+        (
+            {"host": "h", "transport": "tls", "tls": {}},
+            {"transport": "rtu_over_tcp"},
+            {"host": "h", "transport": "rtu_over_tcp"},
+        ),
+        # What is wrong in the file stays for the check to tell, as long as nobody chooses another transport.
+        ({"host": "h", "serial": "ttyS0", "tls": 5}, {}, {"host": "h", "serial": "ttyS0", "tls": 5}),
+        ({"transport": "rtu", "serial": "ttyS0"}, {}, {"transport": "rtu", "serial": "ttyS0"}),
+        (
+            {"transport": "rtu", "host": "h", "serial": {"port": "a"}},
+            {},
+            {"transport": "rtu", "host": "h", "serial": {"port": "a"}},
+        ),
+    ],
+)
+def test_where_a_modbus_device_is(before, changes, after):
+    assert placed(before, filled(before) | changes) == after
 
 
 def test_changes_in_words():

@@ -237,6 +237,43 @@ async def test_what_a_form_does_not_show_of_a_device_on_a_serial_line_stays():
         assert tui.session.draft.device("meter") == expected
 
 
+async def test_a_device_on_a_serial_line_and_one_with_tls_from_nothing():
+    async with rig() as tui:
+        await tui.press("2", "a", "down", "enter", "tab", "right")
+        assert tui.grid("tags").display
+        assert "Serial port" in tui.text
+        assert "Host" not in tui.text
+        await tui.press("tab")
+        await tui.type("/dev/ttyUSB0")
+        await tui.press("tab")
+        await tui.type(["right"] * 4)
+        await tui.press("tab")
+        await tui.type(["right"] * 3)
+        await tui.press("ctrl+s")
+        line = {"port": "/dev/ttyUSB0", "baudrate": 9600, "parity": "none"}
+        assert tui.session.draft.device("modbus-1") == {
+            "name": "modbus-1",
+            "type": "modbus",
+            "transport": "rtu",
+            "serial": line,
+        }
+        # The same device, in the network now.
+        await tui.press("end", "enter", "tab", "right", "right")
+        assert "Serial port" not in tui.text
+        await tui.press("tab")
+        await tui.type("10.0.0.9")
+        assert "802" in tui.text
+        tui.fill("ca_file", "plant-ca.pem")
+        await tui.press("ctrl+s")
+        assert tui.session.draft.device("modbus-1") == {
+            "name": "modbus-1",
+            "type": "modbus",
+            "transport": "tls",
+            "host": "10.0.0.9",
+            "tls": {"ca_file": "plant-ca.pem"},
+        }
+
+
 async def test_an_untouched_device_is_left_without_a_question_and_a_touched_one_with_one():
     async with rig() as tui:
         await tui.press("2", "down", "enter", "escape")

@@ -12,7 +12,20 @@ from tui.i18n import CATALOGUES, LANGUAGES, Words, language_of
 
 TUI = Path(__file__).parents[2] / "tui"
 SOURCES = [path for path in sorted(TUI.rglob("*.py")) if "i18n" not in path.parts]
-FAMILIES = ("state", "quality", "change", "protocol", "tls", "view", "flow", "field", "help", "age")
+FAMILIES = (
+    "state",
+    "quality",
+    "change",
+    "protocol",
+    "tls",
+    "transport",
+    "parity",
+    "view",
+    "flow",
+    "field",
+    "help",
+    "age",
+)
 """Keys whose second half comes from data."""
 TWO_WORDS = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")
 

@@ -126,6 +126,12 @@ WORDS: Final = {
     "field.filter": "Filter",
     "field.host": "Host",
     "field.port": "Port",
+    "field.transport": "Transport",
+    "field.line": "Serial port",
+    "field.baudrate": "Baud rate",
+    "field.parity": "Parity",
+    "field.stop_bits": "Stop bits",
+    "field.server_name": "Server name",
     "field.unit_id": "Unit id",
     "field.interval_s": "Poll every s",
     "field.timeout_s": "Time-out s",
@@ -151,6 +157,13 @@ WORDS: Final = {
     "tls.off": "off",
     "tls.on": "on",
     "tls.unchecked": "on, broker not checked (trials only)",
+    "transport.tcp": "Modbus TCP",
+    "transport.rtu": "RTU, serial line",
+    "transport.rtu_over_tcp": "RTU over TCP",
+    "transport.tls": "TCP with TLS",
+    "parity.even": "even",
+    "parity.odd": "odd",
+    "parity.none": "none",
     "draft.pending": "draft not applied",
     "draft.none": "There is no configuration to work on yet.",
     "draft.new": "+ new",
@@ -189,6 +202,9 @@ WORDS: Final = {
     "modbus.none": "No register yet. Press a to add one.",
     "modbus.default": "(default)",
     "modbus.default_order": "(default: ABCD)",
+    "modbus.default_baudrate": "(default: 19200)",
+    "modbus.default_parity": "(default: even)",
+    "modbus.default_stop_bits": "(default: 1)",
     "modbus.address_help": "100: as sent, from 0; 40101: as the manual",
     "modbus.nothing_to_read": "There is no register to read yet. Press a to add one.",
     "modbus.reading": "Reading ...",
@@ -252,7 +268,9 @@ WORDS: Final = {
         "A Modbus device\n\n"
         "a adds a register, Enter edits it, c adds the one that follows, d takes it out, r reads all of them "
         "once. Tab goes from field to field. Ctrl+S puts the device into the draft, Escape goes back.\n\n"
-        "Byte order: A is the most significant byte. ABCD is big-endian, CDAB has its words swapped."
+        "Byte order: A is the most significant byte. ABCD is big-endian, CDAB has its words swapped.\n\n"
+        "Transport: RTU over TCP is a serial device server in the network. A serial port of this machine must be given "
+        "to the gateway first where that runs as a service or in a container."
     ),
     "help.live": (
         "Live\n\n"

@@ -128,6 +128,12 @@ WORDS: Final = {
     "field.filter": "筛选",
     "field.host": "主机",
     "field.port": "端口",
+    "field.transport": "传输方式",
+    "field.line": "串口",
+    "field.baudrate": "波特率",
+    "field.parity": "校验位",
+    "field.stop_bits": "停止位",
+    "field.server_name": "证书主机名",
     "field.unit_id": "单元号",
     "field.interval_s": "轮询周期 秒",
     "field.timeout_s": "超时 秒",
@@ -153,6 +159,13 @@ WORDS: Final = {
     "tls.off": "关闭",
     "tls.on": "开启",
     "tls.unchecked": "开启，不校验代理（仅供试验）",
+    "transport.tcp": "Modbus TCP",
+    "transport.rtu": "RTU，串行线路",
+    "transport.rtu_over_tcp": "RTU over TCP",
+    "transport.tls": "TCP 加 TLS",
+    "parity.even": "偶校验",
+    "parity.odd": "奇校验",
+    "parity.none": "无校验",
     "draft.pending": "草稿尚未应用",
     "draft.none": "还没有可编辑的配置。",
     "draft.new": "+ 新增",
@@ -189,6 +202,9 @@ WORDS: Final = {
     "modbus.none": "还没有寄存器。按 a 添加。",
     "modbus.default": "（默认）",
     "modbus.default_order": "（默认：ABCD）",
+    "modbus.default_baudrate": "（默认：19200）",
+    "modbus.default_parity": "（默认：偶校验）",
+    "modbus.default_stop_bits": "（默认：1）",
     "modbus.address_help": "100：报文地址，从 0 起；40101：手册地址",
     "modbus.nothing_to_read": "还没有可读取的寄存器。按 a 添加。",
     "modbus.reading": "正在读取 ...",
@@ -246,7 +262,8 @@ WORDS: Final = {
         "Modbus 设备\n\n"
         "a 添加寄存器，回车编辑，c 续建下一个，d 删除，r 立即读取全部。Tab 在输入框之间移动。Ctrl+S 存入草稿，"
         "Esc 返回。\n\n"
-        "字节序：A 为最高字节。ABCD 为大端，CDAB 为字交换。"
+        "字节序：A 为最高字节。ABCD 为大端，CDAB 为字交换。\n\n"
+        "传输方式：RTU over TCP 即网络中的串口服务器。网关作为系统服务或在容器中运行时，须先为其开放本机串口。"
     ),
     "help.live": (
         "实时数据\n\n"

@@ -8,8 +8,9 @@ from typing import Any, ClassVar, Final
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.widgets import Input
 
-from tui import shown
+from tui import place, shown
 from tui.backend.contract import ReadOnce
 from tui.inputs import assign, free_name, number, text
 from tui.screens.editor import Editor
@@ -34,10 +35,17 @@ _COLUMNS: Final = (
     Column("col.value", 9, grow=2, right=True),
 )
 _WORDS: Final = {"int32": 2, "uint32": 2, "float32": 2, "int64": 4, "uint64": 4, "float64": 4, "bcd32": 2}
-_PLAIN: Final = ("name", "host")
-_NUMBERS: Final = ("port", "unit_id", "interval_s", "timeout_s")
-_HINTS: Final = {"host": "192.168.0.20", "port": "502", "unit_id": "1", "interval_s": "1", "timeout_s": "1"}
-"""What holds where nothing is filled in."""
+_NUMBERS: Final = ("unit_id", "interval_s", "timeout_s")
+_HINTS: Final = {
+    "host": "192.168.0.20",
+    "port": "502",
+    "line": "/dev/ttyUSB0",
+    "unit_id": "1",
+    "interval_s": "1",
+    "timeout_s": "1",
+}
+"""What holds where nothing is filled in; host and line are examples."""
+_TLS_PORT: Final = "802"
 
 
 class ModbusEditor(Editor):
@@ -66,8 +74,8 @@ class ModbusEditor(Editor):
         Binding("r", "read", show=False),
     ]
     DEFAULT_CSS = """
-    ModbusEditor .row { height: 1; }
-    ModbusEditor .bar { height: 1; background: $surface; }
+    ModbusEditor Horizontal { height: 1; }
+    ModbusEditor .bar { background: $surface; }
     ModbusEditor .bar > Say { width: 1fr; padding: 0 1; }
     """
 
@@ -75,25 +83,35 @@ class ModbusEditor(Editor):
         super().__init__(session, section, is_new=is_new)
         self._tags: list[dict[str, Any]] = [dict(tag) for tag in section.get("tags", ())]
         self._read: dict[str, ReadOnce] = {}
+        plain = {key: text(section.get(key)) for key in ("name", "byte_order", *_NUMBERS)}
+        self._filled = plain | place.filled(section)
 
     def body(self) -> ComposeResult:
         """Where it is, and its registers."""
-        with Horizontal(classes="row"):
+        with Horizontal():
             yield self._field("name")
+            yield self._choice("transport", place.TRANSPORTS, "transport.tcp", family="transport")
+        with Horizontal(classes="network"):
             yield self._field("host")
-        with Horizontal(classes="row"):
             yield self._field("port")
+        with Horizontal(classes="line"):
+            yield self._field("line")
+            yield self._choice("baudrate", place.BAUD_RATES, "modbus.default_baudrate")
+        with Horizontal(classes="line"):
+            yield self._choice("parity", place.PARITIES, "modbus.default_parity", family="parity")
+            yield self._choice("stop_bits", place.STOP_BITS, "modbus.default_stop_bits")
+        with Horizontal(classes="tls"):
+            yield self._field("ca_file")
+            yield self._field("server_name")
+        with Horizontal(classes="tls"):
+            yield self._field("cert_file")
+            yield self._field("key_file")
+        with Horizontal():
             yield self._field("unit_id")
-        with Horizontal(classes="row"):
+            yield self._choice("byte_order", BYTE_ORDERS, "modbus.default_order")
+        with Horizontal():
             yield self._field("interval_s")
             yield self._field("timeout_s")
-        order = text(self.section.get("byte_order"))
-        yield Choice(
-            *("byte_order", "field.byte_order", self.words),
-            options=BYTE_ORDERS,
-            value=order,
-            otherwise="modbus.default_order",
-        )
         with Horizontal(classes="bar"):
             yield Say("modbus.tags", self.words, tone="head")
             if "tags_file" in self.section:
@@ -104,17 +122,29 @@ class ModbusEditor(Editor):
     def edited(self) -> dict[str, Any]:
         """The section as the form says it shall be."""
         typed = {field.key: field.value for field in self.query(Field)}
-        values: dict[str, Any] = {key: typed[key] for key in _PLAIN}
-        values |= {key: number(typed[key]) for key in _NUMBERS}
-        values["byte_order"] = self.query_one(Choice).value
-        section = assign(self.section, values)
+        typed |= {choice.key: choice.value for choice in self.query(Choice)}
+        values: dict[str, Any] = {key: number(typed[key]) for key in _NUMBERS}
+        values |= {"name": typed["name"], "byte_order": typed["byte_order"]}
+        section = place.placed(assign(self.section, values), typed)
         if self._tags or "tags" in section:
             section["tags"] = self._tags
         return section
 
     def show(self) -> None:
-        """Shows the registers and what was read."""
+        """Shows the fields of the transport, the registers and what was read."""
+        transport = self.query_one("#in-transport", Choice).value
+        for name, is_shown in (
+            ("network", transport != "rtu"),
+            ("line", transport == "rtu"),
+            ("tls", transport == "tls"),
+        ):
+            self.query(f".{name}").set(display=is_shown)
+        self.query_one("#in-port", Input).placeholder = _TLS_PORT if transport == "tls" else _HINTS["port"]
         self.query_one("#tags", Grid).show([self._row(tag) for tag in self._tags])
+
+    def on_choice_turned(self) -> None:
+        """Another transport has other fields."""
+        self.show()
 
     def on_press_pressed(self) -> None:
         """Read now."""
@@ -183,7 +213,11 @@ class ModbusEditor(Editor):
         return {str(tag.get("name")) for tag in self._tags}
 
     def _field(self, key: str) -> Field:
-        return Field(key, f"field.{key}", self.words, value=text(self.section.get(key)), hint=_HINTS.get(key, ""))
+        return Field(key, f"field.{key}", self.words, value=self._filled[key], hint=_HINTS.get(key, ""))
+
+    def _choice(self, key: str, options: Sequence[str], otherwise: str, *, family: str = "") -> Choice:
+        value = self._filled[key]
+        return Choice(key, f"field.{key}", self.words, options=options, value=value, otherwise=otherwise, family=family)
 
     def _row(self, tag: dict[str, Any]) -> Row:
         read = self._read.get(str(tag.get("name")))

@@ -6,6 +6,7 @@ in them is one `ValueError`, raised here and nowhere later.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -116,6 +117,7 @@ def read_certificate(data: bytes) -> Certificate:
         raise ValueError(f"it cannot be read ({str(error) or type(error).__name__})") from None
 
 
+@functools.lru_cache(maxsize=64)  # the folders' are looked at for each connection, and seldom change
 def _read(data: bytes) -> Certificate:
     parsed = x509.load_der_x509_certificate(data)
     extensions = {type(one.value): one.value for one in parsed.extensions}

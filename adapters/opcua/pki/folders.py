@@ -85,15 +85,7 @@ class Pki:
         Raises:
             TidegateError: a folder cannot be read.
         """
-        unusable: list[str] = []
-        crls = []
-        for path in self._files("crl"):
-            try:
-                data = _content(path)
-                read_crl(data)
-                crls.append(data)
-            except (ValueError, OSError) as error:
-                unusable.append(f"{path}: {error}")
+        crls, unusable = self.revocation_lists()
         found: dict[str, list[bytes]] = {"trusted": [], "issuers": []}
         for place, certificates in found.items():
             for entry in self._entries(place):
@@ -102,6 +94,23 @@ class Pki:
                 else:
                     certificates.append(entry.certificate.der)
         return Store(tuple(found["trusted"]), tuple(found["issuers"]), tuple(crls), tuple(unusable))
+
+    def revocation_lists(self) -> tuple[list[bytes], list[str]]:
+        """The revocation lists, and files in their folder that are none, and why.
+
+        Raises:
+            TidegateError: the folder cannot be read.
+        """
+        crls: list[bytes] = []
+        unusable: list[str] = []
+        for path in self._files("crl"):
+            try:
+                data = _content(path)
+                read_crl(data)
+                crls.append(data)
+            except (ValueError, OSError) as error:
+                unusable.append(f"{path}: {error}")
+        return crls, unusable
 
     def marks(self) -> frozenset[Mark]:
         """How everything that `store` reads stands on disk, without reading it.

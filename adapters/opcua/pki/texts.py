@@ -27,8 +27,7 @@ def list_text(pki: Pki, *, now: datetime) -> str:
     for place in PLACES:
         lines += ["", _WORDS[place]]
         lines += [_line(entry, now) for entry in entries if entry.place == place] or ["  none"]
-    crls = pki.store().crls
-    unusable = [text for text in pki.store().unusable if f"{pki.folder / 'crl'}/" in text]
+    crls, unusable = pki.revocation_lists()
     lines += ["", f"revocation lists: {len(crls)}", *(f"  {text}" for text in unusable)]
     return "\n".join(lines)
 

@@ -24,6 +24,7 @@ from adapters.modbus import PROTOCOL
 from adapters.modbus.settings import ModbusSettings, ModbusTag
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
+from tests.adapters.gaps import Gaps
 from tests.serving import serving
 
 LOOPBACK = "127.0.0.1"
@@ -178,14 +179,16 @@ def settings(port: int, tags: Sequence[ModbusTag], **changes: Any) -> ModbusSett
 class Inbox:
     """An `emit` that keeps everything; a test can make it wait."""
 
-    def __init__(self) -> None:
+    def __init__(self, gaps: Gaps) -> None:
         self.batches: list[Batch] = []
+        self.gaps = gaps
         self.open = asyncio.Event()
         self.open.set()
         self._read = 0
         self._by_point: dict[int, list[Reading]] = {}
 
     async def __call__(self, batch: Batch) -> None:
+        self.gaps.take(batch)
         self.batches.append(batch)
         await self.open.wait()
 
@@ -210,11 +213,17 @@ class Site:
     def __init__(self, what: ModbusSettings, *, now_ns: Callable[[], int] = time.time_ns) -> None:
         assert PROTOCOL.check(what) == []
         self.name = what.name
-        self.inbox = Inbox()
+        self.gaps = Gaps(what.name, ["", *(tag.name for tag in what.tags)], now_ns=now_ns)
+        self.inbox = Inbox(self.gaps)
         self.live: list[bool] = []
         self.metrics = Metrics()
         self.context = Context(
-            points=range(1, len(what.tags) + 1), metrics=self.metrics, now_ns=now_ns, live=self.live.append, facts={}
+            points=range(1, len(what.tags) + 1),
+            metrics=self.metrics,
+            now_ns=now_ns,
+            live=self.live.append,
+            facts={},
+            missing=self.gaps.missing,
         )
         self.adapter = PROTOCOL.create(what, self.context)
 

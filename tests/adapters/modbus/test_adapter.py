@@ -9,6 +9,7 @@ import pytest
 from adapters.modbus.settings import ModbusTag
 from gateway.batch import GOOD, Flag, Kind
 from gateway.errors import SourceLost
+from gateway.gap import Gap
 from tests.adapters.modbus.rig import Site, device, numbered, plc, settings, words
 from tests.waiting import until
 
@@ -167,6 +168,9 @@ async def test_a_device_that_stops_is_lost_and_found_again_by_the_next_run() -> 
         async with site.running():
             await until(lambda: site.inbox.of(1)[-1].value == 6)
     assert site.live == [True, False, True, False]
+    last_ns = [reading.ts_ns for reading in site.inbox.of(1) if reading.value == 5][-1]
+    back_ns = next(reading.ts_ns for reading in site.inbox.of(1) if reading.value == 6)
+    assert site.gaps.all == [Gap("plc", "unreachable", last_ns, back_ns, None)]
 
 
 @pytest.mark.parametrize("turns", range(0, 40, 1))

@@ -17,6 +17,7 @@ from adapters.opcua.settings import OpcuaSettings, OpcuaTag
 from adapters.plant.subscriptions import use_kept_subscriptions
 from gateway.batch import Batch, Reading
 from gateway.metrics import Metrics
+from tests.adapters.gaps import Gaps
 from tests.waiting import until
 
 __all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "add_doubles"]
@@ -258,6 +259,7 @@ class Rig:
         self.settings = OpcuaSettings(name="press", url=f"opc.tcp://127.0.0.1:{port}", tags=tags, **settings)
         self.metrics = Metrics()
         self.lives: list[bool] = []
+        self.gaps = Gaps("press", [""] * 101 + names, now_ns=lambda: NOW_NS)
         self.context = Context(
             points=range(101, 101 + len(names)),
             metrics=self.metrics,
@@ -265,6 +267,7 @@ class Rig:
             live=self.lives.append,
             site=site,
             memory=memory,
+            missing=self.gaps.missing,
         )
         self.memory: Remembered | None = memory
         self.numbers = dict(zip(names, range(101, 101 + len(names)), strict=True))
@@ -277,6 +280,7 @@ class Rig:
     async def emit(self, batch: Batch, mark: bytes = b"", /) -> None:
         self.entered += 1
         await self.gate.wait()
+        self.gaps.take(batch)
         self.batches.append(batch)
         if mark and self.memory is not None:
             self.memory.mark = mark

@@ -126,6 +126,7 @@ async def test_a_message_that_nobody_has_any_more_is_counted_and_told(plc: Plc) 
     assert [reading.flags for reading in rig.of("u")] == [0, Flag.LOST_BEFORE]
     assert rig.context.facts["lost_notifications"] == 1
     assert rig.errors("lost_notification") == 1
+    assert rig.gaps.causes == [("lost_notification", None)], "one of the device, and none of each tag"
 
 
 async def test_fewer_requests_are_kept_at_a_server_that_takes_fewer(plc: Plc) -> None:
@@ -164,3 +165,4 @@ async def test_a_damaged_notification_is_counted_and_told_and_not_asked_for_for_
         await write(plc, 3.0)
         await rig.seen(readings=2)
     assert [(reading.value, reading.flags) for reading in rig.of("t")] == [(1.0, 0), (3.0, Flag.LOST_BEFORE)]
+    assert rig.gaps.causes == [("lost_notification", None)]

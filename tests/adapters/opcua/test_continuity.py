@@ -12,6 +12,7 @@ from asyncua import ua
 
 from gateway.batch import Batch, Flag
 from gateway.errors import SourceLost
+from gateway.gap import Gap
 from tests.adapters.opcua.plc import NOW_NS, Line, Plc, Remembered, Rig
 from tests.waiting import until
 
@@ -120,10 +121,12 @@ async def test_what_was_kept_over_a_cut_is_judged_by_the_clock_as_well(plc: Plc,
         line.passes = 1_000_000
         line.stalled.clear()
         await counter.up()
+        rig.gaps.missing.stopped_before(0)
         async with rig.running():
             await until(lambda: values(rig)[-1] == counter.value)
             assert rig.context.facts["republished"] >= 1
     assert values(rig) == [0, 1, 2]
+    assert rig.gaps.causes == [("clock", None)], "only times are missing: the subscription was gone on with"
     assert all(reading.flags & Flag.GATEWAY_TIME for reading in rig.of("n"))
     assert all(abs(reading.ts_ns - NOW_NS) < 60e9 for reading in rig.of("n")[1:])
     assert (rig.errors("clock_away"), rig.errors("clock_jump")) == (3, 0)
@@ -316,7 +319,9 @@ async def test_a_server_without_the_service_is_read_anew(
         async with rig.running():
             await rig.seen(readings=2)
             assert rig.context.facts["continued"] is False
-    assert [reading.flags for reading in rig.of("n")] == [0, Flag.LOST_BEFORE]
+    before, after = rig.of("n")
+    assert [before.flags, after.flags] == [0, Flag.LOST_BEFORE]
+    assert rig.gaps.all == [Gap("press", "unreachable", before.ts_ns, after.ts_ns, None)]
 
 
 async def test_asyncua_s_own_server_is_read_again_though_its_transfer_leads_nowhere() -> None:
@@ -401,6 +406,8 @@ async def test_what_the_server_s_queue_could_not_hold_is_told(plc: Plc, counter:
             await until(lambda: values(rig)[-1] == counter.value)
     assert values(rig) == [0, 1, 2, 3, 4, 20, 21, 22, 23, 24]
     assert [reading.value for reading in rig.of("n") if reading.flags & Flag.LOST_BEFORE] == [20]
+    times = {reading.value: reading.ts_ns for reading in rig.of("n")}
+    assert rig.gaps.all == [Gap("press", "queue_overflow", times[4], times[20], None, tag="n")]
     assert rig.errors("queue_overflow") == 1
 
 

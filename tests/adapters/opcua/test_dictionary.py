@@ -122,6 +122,7 @@ def test_what_is_laid_out_otherwise_is_left_out_alone(wrong: str) -> None:
     [
         b"",
         b"no XML",
+        (HEAD.replace("utf-8", "utd-8") + PLAIN + END).encode(),
         (HEAD + PLAIN).encode(),
         (HEAD.replace("LittleEndian", "BigEndian") + PLAIN + END).encode(),
         b'<!DOCTYPE x [<!ENTITY a "aaaa">]>' + (HEAD.partition("\n")[2] + PLAIN + END).encode(),

@@ -1,5 +1,7 @@
 """What is remembered of subscriptions, and the decision what to do about it."""
 
+import math
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -24,7 +26,17 @@ def test_it_reads_as_it_was_written() -> None:
 
 @pytest.mark.parametrize(
     "state",
-    [b"", b"\xff", b"{}", msgspec.msgpack.encode({"epoch": b"1"}), msgspec.structs.replace(KEPT, version=2).encode()],
+    [
+        b"",
+        b"\xff",
+        b"{}",
+        msgspec.msgpack.encode({"epoch": b"1"}),
+        msgspec.structs.replace(KEPT, version=2).encode(),
+        KEPT.encode().replace(b"abc", b"a\x80c"),
+        msgspec.structs.replace(
+            KEPT, subscriptions=(msgspec.structs.replace(SUBSCRIPTION, sign_of_life_s=math.nan),)
+        ).encode(),
+    ],
 )
 def test_what_cannot_be_understood_is_nothing(state: bytes) -> None:
     assert read_kept(state) is None

@@ -72,6 +72,7 @@ async def test_statuses_times_and_the_overflow_bit(plc: Plc) -> None:
         Reading(TIME_NS, None, 101, 0x8005),
     ]
     assert rig.errors("queue_overflow") == 1
+    assert rig.gaps.causes == [("queue_overflow", "mixed")]
 
 
 async def test_a_bad_node_among_good_ones_is_named_and_harms_nothing(plc: Plc) -> None:
@@ -194,6 +195,7 @@ async def test_the_times_of_a_clock_that_is_far_away_are_the_gateway_s(plc: Plc)
     assert newest.flags & Flag.GATEWAY_TIME
     assert abs(newest.ts_ns - NOW_NS) < 60e9
     assert rig.errors("clock_away") >= 1
+    assert rig.gaps.causes == [("clock", None)]
     assert rig.context.facts["clock_ahead_s"] < -60
 
 

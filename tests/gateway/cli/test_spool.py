@@ -13,6 +13,8 @@ from gateway.batch import Batch, Kind, Reading
 from gateway.cli import main
 from gateway.cli_broker import uplink
 from gateway.demo.broker import Broker
+from gateway.gap import Gap
+from gateway.spool.gaplist import since_ns
 from tests.gateway.spool.harness import START_NS, batch_of, running
 from tests.gateway.uplink.support import subscribed
 from tests.waiting import until
@@ -125,6 +127,50 @@ def test_stats_tell_what_waits(site, capsys):
     assert "2025-11-23" in page
 
 
+def test_gaps_are_listed(site, capsys):
+    found = told(capsys, "gaps", "--config", "gw.toml")
+    (gap,) = found.pop("gaps")
+    assert found == {"file": str(site / "spool.db"), "rows": 1, "not_told_yet": 1}
+    assert gap == {
+        "number": START_NS // 1000,
+        "from_ns": START_NS,
+        "to_ns": START_NS + 1,
+        "device": "tank",
+        "tag": None,
+        "group": None,
+        "readings": 3,
+        "cause": "set_aside",
+        "told": False,
+    }
+    page = tidegate("gaps", "spool.db", capsys=capsys).out
+    assert re.search(r"1763900000000000 +2025-11-23 12:13:20 UTC +2025-11-23 .* tank +- +- +3 +set_aside +no", page)
+    assert told(capsys, "gaps", "spool.db", "--since", "2025-11-23")["rows"] == 1
+    assert told(capsys, "gaps", "spool.db", "--since", "2025-11-23T12:13:21Z")["rows"] == 0
+    assert "rows          0" in tidegate("gaps", "spool.db", "--since", "1s", capsys=capsys).out
+
+
+async def test_gaps_of_a_running_gateway_are_listed(site, capsys):
+    async with running(site / "spool.db") as spool:
+        spool.note_gaps([Gap("", "spool_damaged", 0, START_NS, None)])
+        await spool.flush()
+        gaps = (await asyncio.to_thread(told, capsys, "gaps", "spool.db"))["gaps"]
+    assert [(gap["device"], gap["from_ns"], gap["readings"]) for gap in gaps[1:]] == [(None, 0, None)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected_s"),
+    [
+        ("90s", 2 * 86_400 - 90),
+        ("1.5h", 2 * 86_400 - 5400),
+        ("9d", 0),
+        ("1970-01-02", 86_400),
+        ("1970-01-02T01:00+01:00", 86_400),
+    ],
+)
+def test_since_is_a_time_or_how_long_ago(text, expected_s):
+    assert since_ns(text, now_ns=2 * 86_400 * 10**9) == expected_s * 10**9
+
+
 DAMAGES = {
     "a row": ("UPDATE batches SET data = zeroblob(length(data)) WHERE seq % 10 = 5", "its checksum is wrong; 10 "),
     "a block": ("UPDATE blocks SET data = zeroblob(length(data))", "block .*: its checksum is wrong; 100 readings"),
@@ -145,6 +191,17 @@ def test_verify_says_what_is_wrong_with_a_spool(site, capsys, damage):
     found = told(capsys, "verify", "spool.db", status=1)
     assert found["whole"] is False
     assert any(re.search(words, problem) for problem in found["problems"]), found["problems"]
+
+
+@pytest.mark.parametrize(
+    "statement", ["UPDATE totals SET batches = 'x'", "DELETE FROM totals", "UPDATE points SET path = 7, kind = 99"]
+)
+def test_a_spool_that_says_nonsense_of_itself_is_said_to_be_damaged(site, capsys, statement):
+    with closing(sqlite3.connect(site / "spool.db")) as connection, connection:
+        connection.execute(statement)
+    for command in (["verify", "spool.db"], ["stats", "spool.db"], ["export", "out.tide", "--config", "gw.toml"]):
+        assert "spool.db: it is damaged (" in error(capsys, *command)
+    assert told(capsys, "salvage", "spool.db")["readable"]["readings"] == 300
 
 
 def test_a_damaged_spool_is_salvaged(site, capsys):
@@ -199,6 +256,8 @@ def test_nothing_is_forwarded_of_which_nobody_knows_whose_it_is(site, capsys):
         (["stats"], "which spool? Give FILE, or --config FILE"),
         (["verify"], "which spool? Give FILE, or --config FILE"),
         (["key"], "which spool?"),
+        (["gaps"], "which spool? Give FILE, or --config FILE"),
+        (["gaps", "spool.db", "--since", "yesterday"], "--since: 'yesterday' is no time: write how long ago, such as"),
         (["verify", "spool.db", "--key", "k"], "--key belongs to an exported file"),
         (["export", "out.tide"], "Missing option '--config'"),
     ],
@@ -210,6 +269,7 @@ def test_what_is_wrong_with_the_command_is_said(site, capsys, words, says):
 @pytest.mark.parametrize(
     ("words", "says"),
     [
+        (["gaps", "gone.db"], "gone.db: unable to open database file. Is it there, and may you read it?"),
         (["verify", "gone.db"], "gone.db: unable to open database file. Is it there, and may you read it?"),
         (["forward", "gone.tide", "--broker", "b", "--any-origin"], "gone.tide cannot be read (No such file"),
         (["forward", "gw.toml", "--broker", "b", "--any-origin"], "gw.toml: it is no file of `tidegate spool export`"),

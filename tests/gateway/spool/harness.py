@@ -16,6 +16,8 @@ from gateway.batch import Batch, Kind, Reading
 from gateway.config.models import DatabaseSettings
 from gateway.metrics import Metrics
 from gateway.spool import Row, Spool
+from gateway.spool.gaps import Entry
+from gateway.spool.snapshot import Snapshot
 
 START_NS = 1_763_900_000_000_000_000
 
@@ -85,6 +87,12 @@ async def drain(spool: Spool) -> list[Row]:
     while page := await spool.pending(after=rows[-1].seq if rows else 0, limit_readings=50):
         rows += page
     return rows
+
+
+def read_gaps(path: Path) -> list[Entry]:
+    """The gap ledger as it is on disk; also while the spool runs."""
+    with Snapshot(path) as snapshot:
+        return snapshot.ledger()
 
 
 def dropped(metrics: Metrics) -> dict[str, float]:

@@ -12,10 +12,9 @@ from gateway.errors import SpoolError
 from gateway.gap import JOIN_NS, Gap, gap_of
 from gateway.metrics import Metrics
 from gateway.spool import gapdesk, store
-from gateway.spool.gapdesk import read_gaps
 from gateway.spool.gaps import QUIET_NS, Telling
 from gateway.spool.schema import MIGRATIONS
-from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, running
+from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
 from tests.waiting import until
 
 S_NS = 1_000_000_000
@@ -313,11 +312,26 @@ async def test_rows_that_were_told_go_when_there_are_many_and_others_never(path,
         assert [entry.number for entry in await spool.gaps.all(since_ns=since_ns)] == numbers[7:]
 
 
+async def test_it_is_known_to_the_minute_when_each_device_was_seen_before_the_spool_was_opened(path):
+    now_s = 0
+    async with running(path, now_ns=lambda: START_NS + now_s * S_NS) as spool:
+        assert spool.seen_before == {}
+        for now_s, device in [(0, "tank"), (30, "press"), (59, "tank"), (95, "tank"), (96, "press"), (110, "tank")]:
+            spool.ack([await spool.append(device, batch_at(now_s))])
+        assert spool.seen_before == {}
+    async with running(path, now_ns=lambda: START_NS) as spool:
+        assert spool.seen_before == {"tank": START_NS + 95 * S_NS, "press": START_NS + 96 * S_NS}
+        await spool.append("tank", batch_at(0))  # the clock was set back
+        await spool.forget_others(["tank"])
+    async with running(path) as spool:
+        assert spool.seen_before == {"tank": START_NS}
+
+
 async def test_an_older_file_gets_a_ledger_that_numbers_above_its_batches(path):
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.executescript("".join(MIGRATIONS[:4]) + "PRAGMA user_version = 4;")
         connection.execute("INSERT INTO totals (id, last_seq) VALUES (1, 7000)")
-    with pytest.raises(SpoolError, match="of this version"):
+    with pytest.raises(SpoolError, match="older version"):
         read_gaps(path)
     async with running(path) as spool:
         await spool.append("tank", batch_at(0), gaps=[gap("tank", "unstorable", 0, 0, 10)])

@@ -8,9 +8,8 @@ import pytest
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.spool import recovery
-from gateway.spool.gapdesk import read_gaps
 from gateway.spool.reserve import PAGE_BYTES
-from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, running
+from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, read_gaps, running
 from tests.waiting import until
 
 ROWS = 200
