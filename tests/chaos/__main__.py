@@ -13,11 +13,11 @@ from pathlib import Path
 from gateway.demo.books import read_books
 from gateway.demo.ledger import Hole
 from gateway.errors import TidegateError
-from gateway.spool.gapdesk import read_gaps
 from tests.chaos.disk import enter_namespace
 from tests.chaos.plan import plan
 from tests.chaos.stage import LOAD, Stage, stage
 from tests.chaos.verdict import Facts, Lost, judge
+from tests.gateway.spool.harness import read_gaps
 
 LOOK_ROUNDS = 10
 """After so many rounds everything is left alone until fresh readings arrive."""

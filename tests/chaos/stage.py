@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from adapters.plant.config import devices
 from gateway.demo.broker import Broker
+from gateway.demo.cutter import Cutter
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.plant_process import PlantProcess
 from gateway.demo.subscriber import Subscriber
@@ -46,8 +47,8 @@ class Stage:
 
     broker: Broker
     gateway: GatewayProcess
-    to_broker: BadLine
-    to_plant: tuple[BadLine, ...]
+    to_broker: Cutter
+    to_plant: tuple[Cutter, ...]
     disk: Disk
     database: Path
     book: Book
@@ -176,7 +177,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         yield play
 
 
-def _config(folder: Path, database: Path, opcua_url: str, *, modbus_port: int, broker_port: int) -> Mapping[str, Any]:
+def _config(folder: Path, database: Path, opcua_url: str, *, modbus_port: int, broker_port: int) -> dict[str, Any]:
     return {
         "gateway": {"id": GATEWAY},
         "database": {"path": str(database)},
