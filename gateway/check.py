@@ -8,6 +8,7 @@ neither a protocol's library nor the Wasm engine is loaded.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -143,7 +144,7 @@ def _module(
     try:
         path = resolve(settings.module, base)
         wasm = read_wasm(path)
-        unpinned = pin_problem(settings.module, settings.sha256, wasm)
+        unpinned = pin_problem(settings.module, settings.sha256, hashlib.sha256(wasm).hexdigest())
         if unpinned:
             return None, [Problem(keypath.key(where, "sha256"), f"module {path}: {unpinned}")]
         manifest = parse_manifest(wasm, str(path))
