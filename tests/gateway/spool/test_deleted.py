@@ -135,13 +135,13 @@ async def test_a_row_is_committed_only_into_a_file_with_a_name(path, monkeypatch
 
 async def test_a_folder_in_which_nothing_changes_is_looked_at_once(path):
     path.parent.mkdir()
-    path.touch()
-    names = Names(path)
-    await until(lambda: names.all_lead_there and names._unchanged)
-    (path.parent / "other").touch()
-    assert names.all_lead_there
-    path.unlink()  # in the same grain of the folder's time as the other one, perhaps
-    assert not names.all_lead_there
-    path.touch()
-    assert not names.all_lead_there
-    assert not names.database_leads_there
+    with path.open("w"):  # what is open keeps its number, so that no other file can have it
+        names = Names(path)
+        await until(lambda: names.all_lead_there and names._unchanged)
+        (path.parent / "other").touch()
+        assert names.all_lead_there
+        path.unlink()  # in the same grain of the folder's time as the other one, perhaps
+        assert not names.all_lead_there
+        path.touch()
+        assert not names.all_lead_there
+        assert not names.database_leads_there
