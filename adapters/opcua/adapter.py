@@ -294,10 +294,13 @@ class _Reader:
 
     async def poll(self, monitored: MonitoredItems, poller: Poller) -> NoReturn:
         """Reads what cannot be monitored."""
+        if self._facts["continued"] and (handles := _polled(monitored)):
+            # The server kept what it monitors; of the others nobody knows what they were meanwhile.
+            points = [point for handle in handles for point in self._items.points_of(handle)]
+            self._context.missing.missed("unreachable", points=points, group="polled tags")
         while True:
             await asyncio.sleep(self._settings.polling_interval_ms / 1000)
-            handles = [handle for handle, code in monitored.refused.items() if code in CANNOT_BE_MONITORED]
-            if handles:
+            if handles := _polled(monitored):
                 body, sent_ns = await poller.round(handles)
                 self.look_at_clock(sent_ns, self._context.now_ns())
                 self._say_live(True)
@@ -426,6 +429,10 @@ async def _stay_trusted(session: Session) -> NoReturn:
     while True:
         await asyncio.sleep(LOOK_S)
         await session.look_after_trust()
+
+
+def _polled(monitored: MonitoredItems) -> list[int]:
+    return [handle for handle, code in monitored.refused.items() if code in CANNOT_BE_MONITORED]
 
 
 def _is_continued(subscriptions: Sequence[Subscription]) -> bool:
