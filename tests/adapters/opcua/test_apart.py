@@ -16,7 +16,7 @@ from adapters.base import Explorer, Writer
 from adapters.opcua import PROTOCOL
 from gateway.batch import Kind
 from gateway.errors import SourceLost, TidegateError
-from tests.adapters.opcua.plc import URI, Plc, Rig
+from tests.adapters.opcua.plc import URI, Line, Plc, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -399,12 +399,11 @@ async def test_an_ambiguous_path_is_refused(shapes: Plc) -> None:
 
 async def test_a_server_that_goes_while_types_are_learned_is_a_lost_source(shapes: Plc) -> None:
     await add(shapes, "cut", machine("cut"))
-    from tests.adapters.opcua.plc import Line
 
-    for passes in range(4, 16):
+    async def cut_after(passes: int) -> None:
         async with Line(shapes, passes).open() as line:
             rig = Rig(line.port, {"m": "ns=2;s=cut"}, apart={"m": {"fields": FIELDS}}, timeout_s=0.3)
-            async with rig.running() as task:
-                await asyncio.wait([task], timeout=20)
-                assert task.done()
-                assert isinstance(task.exception(), SourceLost)
+            with pytest.raises(SourceLost):
+                await asyncio.wait_for(rig.adapter.run(rig.emit), 30)
+
+    await asyncio.gather(*map(cut_after, range(4, 16)))
