@@ -145,7 +145,7 @@ class Gateway:
                 now_ns=self._now_ns,
                 memory=spool.memory,
                 denial=self._denial(policy),
-                stopped_ns=lambda: spool.stopped_ns,
+                seen_before=lambda: spool.seen_before,
             )
             wear = WearMeter(
                 spool=lambda: spool.stats, endurance_tbw=config.database.endurance_tbw, clock=time.monotonic

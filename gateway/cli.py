@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from gateway.cli_module import module
 from gateway.cli_pki import pki
@@ -43,6 +44,9 @@ def main(args: Sequence[str] | None = None) -> int:
         status = cli.main(args=args, prog_name="tidegate", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
+    except NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return 2
     except click.ClickException as error:
         _tell(_usage(error))
         return 2

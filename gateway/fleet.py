@@ -67,7 +67,7 @@ class Fleet:
         now_ns: UTC nanoseconds since 1970.
         memory: what the adapter of the device of this name remembers.
         denial: why a device may not be read.
-        stopped_ns: when the gateway accepted the last batch before it was stopped, UTC ns; None: nobody knows.
+        seen_before: when batches of each device were accepted last before the gateway was started, UTC ns.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Fleet:
         now_ns: Callable[[], int],
         memory: Callable[[str], Memory],
         denial: Denial = lambda _device: "",
-        stopped_ns: Callable[[], int | None] = lambda: None,
+        seen_before: Callable[[], Mapping[str, int]] = dict,
     ) -> None:
         self._host = host
         self._flow = flow
@@ -93,7 +93,7 @@ class Fleet:
         self._now_ns = now_ns
         self._memory = memory
         self._denial = denial
-        self._stopped_ns = stopped_ns
+        self._seen_before = seen_before
         self.states = States(memory, lambda: self.chains)
         """What the filters remember."""
         self._sources: dict[str, Source] = {}
@@ -126,7 +126,8 @@ class Fleet:
         """
         for device in config.devices:
             if device.enabled and not self._denial(device):
-                self._sources[device.name] = self._build(config, device, stopped_ns=self._stopped_ns())
+                seen_ns = self._seen_before().get(device.name)
+                self._sources[device.name] = self._build(config, device, seen_ns=seen_ns)
         self._show_idle(config)
         for source in self._sources.values():
             source.chain.start(self._now_ns())
@@ -186,7 +187,7 @@ class Fleet:
         """Ends all sources."""
         await asyncio.gather(*(source.stop() for source in self._sources.values()))
 
-    def _build(self, config: Config, device: DeviceSettings, *, stopped_ns: int | None = None) -> Source:
+    def _build(self, config: Config, device: DeviceSettings, *, seen_ns: int | None = None) -> Source:
         specs = protocol(device.type).points(device)
         points = [
             self._points.intern(config.point_path(device, spec.tag), device=device.name, unit=spec.unit, kind=spec.kind)
@@ -198,8 +199,8 @@ class Fleet:
             latest=lambda: self._latest.of(device.name),
             now_ns=self._now_ns,
         )
-        if stopped_ns is not None and any(map(self._points.is_saved, points)):  # so it was read before
-            missing.stopped_before(stopped_ns)
+        if seen_ns is not None:
+            missing.stopped_before(seen_ns)
         return Source(
             device,
             points=points,

@@ -8,7 +8,7 @@
 - Readings that have the gateway's time because the device's clock is off are a gap of cause `clock`: nothing but their
   own time is missing. It is told when it begins, then once an hour, and when it ends.
 
-A gap that has not ended when the process dies is lost with it; the next life's begins with the last batch of this one.
+A gap that has not ended when the process does is part of the next life's, which begins with the device's last batch.
 """
 
 from __future__ import annotations
@@ -38,11 +38,13 @@ class _Open(NamedTuple):
         cause: why.
         from_ns: source time of the last good reading before it; None where nobody knows.
         points: whose good reading ends it; None: any of the device.
+        sure: whether something is missing for certain, and not only if the source did not go on where it was.
     """
 
     cause: str
     from_ns: int | None
     points: frozenset[int] | None
+    sure: bool = True
 
 
 class Missing:
@@ -76,7 +78,7 @@ class Missing:
             last_ns: when the last batch before that was accepted, UTC ns.
         """
         self._before_ns = last_ns
-        self._open[None] = _Open("gateway_stopped", last_ns, None)
+        self._open[None] = _Open("gateway_stopped", last_ns, None, sure=False)
 
     def missed(self, cause: str, *, points: Collection[int] | None = None, group: str | None = None) -> None:
         """Readings are missing since the last good one, until one comes. Saying it again meanwhile changes nothing.
@@ -89,13 +91,18 @@ class Missing:
         """
         if points is None:
             self._marked = set()
-        if group not in self._open:
+        known = self._open.get(group)
+        if known is not None:
+            self._open[group] = known._replace(sure=True)
+        else:
             wanted = None if points is None else frozenset(points)
             self._open[group] = _Open(cause, self._last_good_ns(wanted), wanted)
 
     def resumed(self) -> None:
-        """The source goes on exactly where it was: of the whole device nothing is missing."""
-        self._open.pop(None, None)
+        """The source goes on exactly where it was, so nothing is missing but what was told to be."""
+        known = self._open.get(None)
+        if known is not None and not known.sure:
+            del self._open[None]
 
     def clock(self, *, is_off: bool) -> None:
         """Whether the next batches have the gateway's time because the device's clock is off."""
@@ -151,13 +158,14 @@ class Missing:
             if not back:
                 continue
             del self._open[group]
+            if missing.from_ns is None:
+                continue  # It has never been heard before: there is nothing that it goes on with.
             to_ns = min(
                 ts_ns
                 for point, ts_ns, status in zip(points, times, statuses, strict=True)
                 if point in back and not is_bad(status)
             )
-            from_ns = to_ns if missing.from_ns is None else missing.from_ns
-            gaps.append(Gap(self._device, missing.cause, *_in_order(from_ns, to_ns), None, group=group))
+            gaps.append(Gap(self._device, missing.cause, *_in_order(missing.from_ns, to_ns), None, group=group))
         return gaps
 
     def _without_time(self, batch: Batch) -> list[Gap]:

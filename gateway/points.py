@@ -113,10 +113,6 @@ class PointTable:
         """Says that all points up to and including this number are in the database."""
         self._saved = max(self._saved, number)
 
-    def is_saved(self, number: int) -> bool:
-        """Whether this point is in the database."""
-        return 1 <= number <= self._saved
-
     def has_device(self, name: str) -> bool:
         """Whether a device of this name has points, or had some once."""
         return name in self._device_names

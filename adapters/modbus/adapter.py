@@ -74,7 +74,9 @@ class ModbusAdapter:
         self._settings = settings
         self._context = context
         self._items = resolve(settings)
-        self._unit_ids = {item.unit_id for item in self._items}
+        self._unit_points: dict[int, list[int]] = {}
+        for item in self._items:
+            self._unit_points.setdefault(item.unit_id, []).append(context.points[item.index])
         # What the last run, when its source was lost, had said to be bad (the next one need not say it again), and the
         # units that were silent before it was lost.
         self._known_bad: dict[int, int] = {}
@@ -227,10 +229,10 @@ class ModbusAdapter:
     def _tell_missing(self, units: Iterable[Unit]) -> None:
         """Says of each of these that nothing comes from it; each has its gap, which ends when it answers again."""
         for unit in units:
-            if len(self._unit_ids) == 1:
+            if len(self._unit_points) == 1:
                 self._context.missing.missed("unreachable")
             else:
-                points = [self._context.points[item.index] for request in unit.all_requests for item in request.items]
+                points = self._unit_points[unit.unit_id]
                 self._context.missing.missed("unreachable", points=points, group=f"unit {unit.unit_id}")
 
     def _say_live(self, live: bool) -> None:

@@ -25,7 +25,18 @@ from gateway.spool.rescue import MOVE_RESCUE, Rescue
 from gateway.spool.schema import Totals, read_dropped, read_totals
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
-__all__ = ["Group", "carry", "merge", "ranges", "retry_after_s", "roll_back", "was_committed", "write", "write_gaps"]
+__all__ = [
+    "WRITE_SEEN",
+    "Group",
+    "carry",
+    "merge",
+    "ranges",
+    "retry_after_s",
+    "roll_back",
+    "was_committed",
+    "write",
+    "write_gaps",
+]
 
 FIRST_RETRY_S: Final = 0.1
 LONGEST_RETRY_S: Final = 10.0
@@ -56,6 +67,7 @@ _ACCEPT: Final = """
     UPDATE totals SET accepted_batches = accepted_batches + ?, accepted_readings = accepted_readings + ?
 """
 _DELETE: Final = "DELETE FROM batches WHERE seq BETWEEN ? AND ?"
+WRITE_SEEN: Final = "INSERT OR REPLACE INTO seen (device, at_ns) VALUES (?, ?)"
 _DELETE_ASIDE: Final = "DELETE FROM set_aside WHERE seq BETWEEN ? AND ?"
 
 
@@ -81,6 +93,7 @@ class Group:
         lost: readings that this group drops, by cause.
         dropped: the same causes' counts in the file after this group; absolute, so writing them twice counts once.
         marks: by device, how far the source of what is stored has come; see `adapters.base.Emit`.
+        seen: when batches of some devices were accepted last, UTC ns; now and then is enough.
         gaps: the ledger's rows that tell what this group loses, and what sources have lost; None where there are none.
         noted: how many of the gaps that waited for a transaction are among them, from the first on.
     """
@@ -101,6 +114,7 @@ class Group:
     lost: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     marks: Mapping[str, bytes] = field(default_factory=dict)
+    seen: Mapping[str, int] = field(default_factory=dict)
     gaps: Change | None = None
     noted: int = 0
 
@@ -164,6 +178,8 @@ async def write(connection: aiosqlite.Connection, group: Group) -> Totals:
         await connection.executemany(
             "INSERT OR REPLACE INTO marks (device, mark) VALUES (?, ?)", [*group.marks.items()]
         )
+    if group.seen:
+        await connection.executemany(WRITE_SEEN, list(group.seen.items()))
     if group.gaps is not None:
         await write_gaps(connection, group.gaps)
     totals = await read_totals(connection)

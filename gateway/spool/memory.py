@@ -66,14 +66,18 @@ class Memory:
 
 
 async def forget_others(with_file: WithFile, devices: Iterable[str]) -> None:
-    """Forgets every device but these: they were taken out of the configuration while no gateway ran."""
+    """Forgets every device but these, and when they were seen: they were taken out while no gateway ran."""
     known = set(devices)
 
     async def work(file: SpoolFile) -> None:
-        rows = await file.fetch("SELECT device FROM memories UNION SELECT device FROM marks")
+        rows = await file.fetch(
+            "SELECT device FROM memories UNION SELECT device FROM marks UNION SELECT device FROM seen"
+        )
         gone = [name for name in (text.decode(errors="replace") for (text,) in rows) if name not in known]
         if gone:
-            await file.transact(_forget(gone))
+            await file.transact([*_forget(gone), *(("DELETE FROM seen WHERE device = ?", (name,)) for name in gone)])
+            for name in gone:
+                file.seen.pop(name, None)
 
     with suppress(SpoolError):  # they are in nobody's way; the next start tries again
         await with_file("writing the memory to", work)

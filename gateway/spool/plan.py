@@ -28,6 +28,9 @@ __all__ = ["MOST_DELETED", "decide"]
 MOST_DELETED: Final = 2000
 """Delivered rows that one transaction deletes; more would hold up the batches that wait (100 us a row)."""
 
+SEEN_NS: Final = 60_000_000_000
+"""How often it is written when a device's last batch was accepted, at most."""
+
 _CHUNK_ROWS: Final = 1024
 MOST_TOUCHED: Final = 64
 """Blocks of which one transaction notes what was taken."""
@@ -144,6 +147,11 @@ async def decide(
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
         marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
+        seen={
+            waiting.device: waiting.at_ns
+            for waiting in stored
+            if not 0 <= waiting.at_ns - file.seen.get(waiting.device, -SEEN_NS) < SEEN_NS
+        },
         gaps=file.ledger.change(gaps, now_ns=now_ns),
         noted=len(noted),
     )

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
@@ -42,6 +43,7 @@ __all__ = [
     "read_dropped",
     "read_ledger",
     "read_passed",
+    "read_seen",
     "read_totals",
     "totals_of",
 ]
@@ -260,27 +262,16 @@ MIGRATIONS: Final = (
         readings INTEGER NOT NULL
     );
     """,
-    # When the last batch was accepted, for the gap that a stop of the gateway leaves.
+    # When each device's batches were accepted last, to the minute, for the gap that a stop of the gateway leaves.
     """
-    ALTER TABLE totals ADD COLUMN last_at_ns INTEGER NOT NULL DEFAULT 0;
-    DROP TRIGGER accepted;
-    CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
-        UPDATE totals SET
-            last_at_ns = CASE WHEN NEW.seq > last_seq THEN NEW.at_ns ELSE last_at_ns END,
-            last_seq = max(last_seq, NEW.seq),
-            accepted_batches = accepted_batches + 1,
-            accepted_readings = accepted_readings + NEW.readings,
-            batches = batches + 1,
-            readings = readings + NEW.readings,
-            bytes = bytes + NEW.bytes;
-    END;
+    CREATE TABLE seen (device TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
     """,
 )
 
 TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
            aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
-           last_gap, gap_changes, last_at_ns,
+           last_gap, gap_changes,
            (SELECT at_ns FROM (
                SELECT seq, at_ns FROM (SELECT seq, at_ns FROM batches ORDER BY seq LIMIT 1)
                UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks ORDER BY last LIMIT 1)
@@ -315,6 +306,7 @@ class Damaged(Exception):
         oldest_at_ns: when the oldest of those was accepted, UTC ns; 0 where that cannot be read.
         ledger: the gaps that nobody was told of; those that can be read.
         rescues: damaged files that were being carried into this one, as far as can be read.
+        seen: when each device's batches were accepted last, UTC ns; empty where that cannot be read.
     """
 
     def __init__(
@@ -327,8 +319,10 @@ class Damaged(Exception):
         oldest_at_ns: int = 0,
         ledger: Ledger | None = None,
         rescues: Sequence[Rescue] = (),
+        seen: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         super().__init__(reason)
+        self.seen = seen
         self.rescues = rescues
         self.last_seq = last_seq
         self.readings = readings
@@ -354,7 +348,6 @@ class Totals(NamedTuple):
     block_bytes: int = 0
     last_gap: int = 0
     gap_changes: int = 0
-    last_at_ns: int = 0
     oldest_at_ns: int | None = None
 
     @property
@@ -374,6 +367,7 @@ class Database:
     page_bytes: int
     ledger: Ledger
     rescues: list[Rescue]
+    seen: dict[str, int]
 
 
 def is_damage(error: sqlite3.Error) -> bool:
@@ -439,6 +433,7 @@ async def open_database(
             await _page_bytes(connection),
             await read_ledger(connection),
             await read_rescues(connection),
+            await read_seen(connection),
         )
         opened = True
     except sqlite3.DatabaseError as error:
@@ -475,6 +470,12 @@ async def read_passed(connection: aiosqlite.Connection) -> Passed:
     """What was never written because the broker took it in time."""
     rows = list(await connection.execute_fetchall("SELECT reserved, batches, readings FROM passed"))
     return Passed(*rows[0]) if rows and all(isinstance(value, int) for value in rows[0]) else Passed()
+
+
+async def read_seen(connection: aiosqlite.Connection) -> dict[str, int]:
+    """When each device's batches were accepted last, UTC ns, to the minute: never too late."""
+    rows = await connection.execute_fetchall("SELECT device, at_ns FROM seen")
+    return {device.decode(errors="replace"): at_ns for device, at_ns in rows if isinstance(at_ns, int)}
 
 
 async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
@@ -617,4 +618,5 @@ async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
             told["last_seq"] = max(totals.last_seq, reserved if reserved < LARGEST_SEQ else 0)
     with suppress(sqlite3.Error):
         told["rescues"] = await read_rescues(connection)
+        told["seen"] = await read_seen(connection)
     return told

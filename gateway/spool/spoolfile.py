@@ -30,7 +30,7 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
-from gateway.spool.commit import Group, carry, merge, roll_back, was_committed, write, write_gaps
+from gateway.spool.commit import WRITE_SEEN, Group, carry, merge, roll_back, was_committed, write, write_gaps
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
 from gateway.spool.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.gaps import Entry, Ledger
@@ -99,7 +99,8 @@ class SpoolFile:
         dropped: readings lost since the file was made, by cause, as of the last commit.
         points: the point table; the same object for the spool's whole life.
         begun: whether it was opened.
-        stopped_ns: when the last batch had been accepted then, UTC ns; None where nobody knows.
+        seen: when each device's batches were accepted last, UTC ns, to the minute; as of the last commit.
+        seen_before: the same as it was then, so before this process accepted any.
         ledger: the gaps that nobody was told of, as of the last commit.
         rescues: damaged files that are still being carried into this one, as of the last commit.
         quarantined: where the last damaged file was moved; None where none was.
@@ -112,7 +113,8 @@ class SpoolFile:
         self.dropped: dict[str, int] = {}
         self.points = PointTable()
         self.begun = False
-        self.stopped_ns: int | None = None
+        self.seen: dict[str, int] = {}
+        self.seen_before: dict[str, int] = {}
         self.ledger = Ledger()
         self.rescues: list[Rescue] = []
         self.quarantined: Path | None = None
@@ -148,7 +150,7 @@ class SpoolFile:
             lock.release()
             raise
         self._lock = lock
-        self.stopped_ns = self.totals.last_at_ns or None
+        self.seen_before |= self.seen
         self.begun = True
         self._mark()
 
@@ -235,13 +237,19 @@ class SpoolFile:
         """What was never written because the broker took it in time."""
         return await read_passed(self._connected())
 
-    async def note_passed(self, passed: Passed) -> None:
+    async def note_passed(self, passed: Passed, seen: Mapping[str, int]) -> None:
         """Writes that down, as one durable transaction.
+
+        Args:
+            passed: how many there were.
+            seen: when the last one of each device was accepted, UTC ns.
 
         Raises:
             sqlite3.Error: it failed, or so it seems; `settle` ends the doubt.
         """
-        await self.transact([("INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)", passed)])
+        statements: list[tuple[str, Sequence[Any]]] = [(WRITE_SEEN, one) for one in seen.items()]
+        await self.transact([*statements, ("INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)", passed)])
+        self.seen.update(seen)
 
     async def carry(self, stored: Sequence[Stored], *, rescue: Rescue) -> None:
         """Takes rows and blocks of a damaged file, as one durable transaction.
@@ -377,6 +385,7 @@ class SpoolFile:
         self.dropped.update(group.dropped)
         if group.points:
             self.points.mark_saved(group.points[-1].number)
+        self.seen.update(group.seen)
         if group.gaps is not None:
             self.ledger.adopt(group.gaps)
 
@@ -442,6 +451,7 @@ class SpoolFile:
                 last = max(damage.ledger.last, held.last_gap) or first_seq - 1
                 self.ledger = Ledger(damage.ledger.entries.values(), last=last, changes=damage.ledger.changes)
                 self.rescues = [*damage.rescues]
+                self.seen_before = {**damage.seen}
             pending = damage.pending_readings
             damaged = self._move_aside(
                 pending=(held.waiting_readings or None) if pending is None else pending,
@@ -537,6 +547,7 @@ class SpoolFile:
         self._page_bytes = database.page_bytes
         self.ledger = database.ledger
         self.rescues = database.rescues
+        self.seen = database.seen
         await self._account.begin(database.connection)
 
     def _move_aside(self, *, pending: int | None, aside: int, oldest_at_ns: int) -> Path:

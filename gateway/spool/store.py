@@ -102,6 +102,7 @@ class Spool:
         self._marks: dict[str, bytes] = {}
         self._noted = Noted()
         self._given_up: dict[int, Gap] = {}
+        self._seen: dict[str, int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
@@ -367,6 +368,7 @@ class Spool:
         for waiting in passed:
             self._hold.passed(waiting.readings)
             self._metrics.passed.inc(waiting.readings)
+            self._seen[waiting.device] = waiting.at_ns
 
     def give_up(self, seqs: Mapping[int, Gap]) -> None:
         """Marks rows as not to be delivered any more: like `ack`, and the gap of each is noted when it is deleted.
@@ -393,9 +395,9 @@ class Spool:
         await forget_others(self._with_file, devices)
 
     @property
-    def stopped_ns(self) -> int | None:
-        """When the last batch was accepted before the spool was opened, UTC ns; None where nobody knows."""
-        return self._file.stopped_ns
+    def seen_before(self) -> Mapping[str, int]:
+        """When each device's batches were accepted last before the spool was opened, UTC ns: at most a minute early."""
+        return self._file.seen_before
 
     @property
     def gaps(self) -> Gaps:
@@ -627,8 +629,10 @@ class Spool:
     async def _note_passed(self, passed: Passed | None) -> None:
         """Writes down what was never written, and how far the numbers may come."""
         if passed is not None:
-            await self._with_file("counting in", lambda file: file.note_passed(passed))
+            seen = {**self._seen}
+            await self._with_file("counting in", lambda file: file.note_passed(passed, seen))
             self._hold.noted(passed, asyncio.get_running_loop().time())
+            self._seen = {device: at_ns for device, at_ns in self._seen.items() if seen.get(device) != at_ns}
 
     async def _commit(self, *, what_is_due: bool = False) -> None:
         """One transaction.

@@ -67,6 +67,8 @@ async def modbus_device(terminal: Terminal, port: int) -> None:
     await terminal.sees("> Name")
     await terminal.type("tank")
     await terminal.keys("Tab")
+    await terminal.sees("< Modbus TCP >")
+    await terminal.keys("Tab")
     await terminal.type("127.0.0.1")
     await terminal.keys("Tab")
     await terminal.type(str(port))

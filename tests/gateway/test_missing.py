@@ -111,6 +111,24 @@ def test_the_time_in_which_the_gateway_did_not_run_is_a_gap_unless_the_source_go
     assert device.give(good(5)) == []
 
 
+@pytest.mark.parametrize("stopped", [True, False])
+def test_what_was_told_to_be_missing_is_missing_also_where_a_later_connection_goes_on(device, stopped):
+    device.give(good(1))
+    if stopped:
+        device.missing.stopped_before(START_NS)
+    device.missing.missed("lost_notification")
+    device.missing.resumed()
+    assert device.give(good(5)) == [gap("gateway_stopped", 0, 5) if stopped else gap("lost_notification", 1, 5)]
+
+
+def test_a_device_that_was_never_heard_misses_nothing_before_its_first_reading(device):
+    device.missing.missed("unreachable")
+    device.missing.missed("unreachable", points=[2], group="unit 3")
+    assert device.give(good(5), good(6, point=2)) == []
+    device.missing.missed("unreachable")
+    assert device.give(good(9)) == [gap("unreachable", 6, 9)]
+
+
 def test_a_clock_that_was_set_back_makes_no_gap_that_ends_before_it_begins(device):
     device.give(good(100))
     device.missing.missed("unreachable")

@@ -342,8 +342,31 @@ async def test_a_dead_unit_harms_no_other_and_comes_back(death: Any, cause: str)
     assert {reading.value for reading in site.inbox.of(1)} == {11}
     assert {reading.value for reading in site.inbox.of(3)} == {33}
     assert site.live == [True, False]
-    back_ns = next(reading.ts_ns for reading in site.inbox.of(2) if reading.value == 22)
-    assert site.gaps.all == [Gap("plc", "unreachable", back_ns, back_ns, None, group="unit 2")], "it never spoke before"
+    assert site.gaps.all == [], "it never spoke before"
+
+
+async def test_a_unit_that_dies_and_comes_back_leaves_a_gap_of_its_own() -> None:
+    dead = False
+
+    async def script(exchange: Exchange) -> None:
+        if dead and exchange.unit_id == 2:
+            await hangs_up(exchange)
+        else:
+            await exchange.forward()
+
+    units_ = [device(1, holding={0: [11]}), device(2, holding={0: [22]})]
+    async with plc(*units_) as server, gateway(server.port, script) as port:
+        site = Site(settings(port, TWO_UNITS))
+        async with site.running():
+            await until(lambda: 2 in site.inbox.last())
+            dead = True
+            await until(lambda: site.inbox.last()[2].value is None)
+            before_ns = [reading.ts_ns for reading in site.inbox.of(2) if reading.value == 22][-1]
+            assert site.gaps.all == []
+            dead = False
+            await until(lambda: site.inbox.last()[2].value == 22)
+            back_ns = next(one.ts_ns for one in site.inbox.of(2) if one.value == 22 and one.ts_ns > before_ns)
+    assert site.gaps.all == [Gap("plc", "unreachable", before_ns, back_ns, None, group="unit 2")]
 
 
 async def test_when_no_unit_answers_the_source_is_lost() -> None:

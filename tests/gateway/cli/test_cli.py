@@ -179,3 +179,12 @@ def test_a_reader_that_goes_away_is_no_failure_worth_a_traceback():
     finally:
         reading.stderr.close()
         reading.wait()
+
+
+@pytest.mark.parametrize("group", ["module", "pki", "policy", "probe", "spool"])
+def test_a_group_alone_lists_its_commands(group, capsys):
+    assert main([group]) == 2
+    listed = capsys.readouterr().err
+    assert listed.startswith(f"Usage: tidegate {group}")
+    for name, command in cli.commands[group].commands.items():
+        assert f"  {name}" in listed, command

@@ -312,15 +312,19 @@ async def test_rows_that_were_told_go_when_there_are_many_and_others_never(path,
         assert [entry.number for entry in await spool.gaps.all(since_ns=since_ns)] == numbers[7:]
 
 
-async def test_it_is_known_when_the_last_batch_was_accepted_before_the_spool_was_opened(path):
-    now_ns = START_NS
-    async with running(path, now_ns=lambda: now_ns) as spool:
-        assert spool.stopped_ns is None
-        await spool.append("tank", batch_at(0))
-        now_ns += 7 * S_NS
-        spool.ack([await spool.append("tank", batch_at(1))])
+async def test_it_is_known_to_the_minute_when_each_device_was_seen_before_the_spool_was_opened(path):
+    now_s = 0
+    async with running(path, now_ns=lambda: START_NS + now_s * S_NS) as spool:
+        assert spool.seen_before == {}
+        for now_s, device in [(0, "tank"), (30, "press"), (59, "tank"), (95, "tank"), (96, "press"), (110, "tank")]:
+            spool.ack([await spool.append(device, batch_at(now_s))])
+        assert spool.seen_before == {}
+    async with running(path, now_ns=lambda: START_NS) as spool:
+        assert spool.seen_before == {"tank": START_NS + 95 * S_NS, "press": START_NS + 96 * S_NS}
+        await spool.append("tank", batch_at(0))  # the clock was set back
+        await spool.forget_others(["tank"])
     async with running(path) as spool:
-        assert spool.stopped_ns == START_NS + 7 * S_NS
+        assert spool.seen_before == {"tank": START_NS}
 
 
 async def test_an_older_file_gets_a_ledger_that_numbers_above_its_batches(path):
