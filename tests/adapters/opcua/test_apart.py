@@ -387,6 +387,24 @@ async def test_browse_paths_are_looked_up_in_each_session(shapes: Plc) -> None:
         await until(lambda: rig.of("temp")[-1].value == 9.0)
 
 
+async def test_a_path_is_looked_up_once_a_session(shapes: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = await shapes.server.nodes.objects.add_folder(2, "Once")
+    await folder.add_variable(ua.NodeId("once", 2), "2:Row", [1.0, 2.0])
+    asked: list[int] = []
+    translate = InternalSession.translate_browsepaths_to_nodeids
+
+    async def counted(self: InternalSession, paths: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+        asked.append(len(paths))
+        return await translate(self, paths)
+
+    monkeypatch.setattr(InternalSession, "translate_browsepaths_to_nodeids", counted)
+    nodes = {"row": "/Objects/2:Once/2:Row", "again": "/Objects/2:Once/2:Row"}
+    rig = Rig(shapes.port, nodes, apart={"row": {"elements": 2}, "again": {"elements": 1}})
+    async with rig.running():
+        await rig.seen()
+    assert asked == [2]
+
+
 async def test_an_ambiguous_path_is_refused(shapes: Plc) -> None:
     objects = shapes.server.nodes.objects
     for number in (1, 2):
