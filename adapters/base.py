@@ -114,11 +114,19 @@ class _Nobody:
 
 @dataclass(frozen=True, slots=True)
 class PointSpec:
-    """What one tag of a device becomes in the point table. `kind` is None where the device decides per reading."""
+    """What one tag of a device becomes in the point table.
+
+    Attributes:
+        tag: the last segment of its path.
+        unit: its engineering unit.
+        kind: of its values; None where the device decides per reading.
+        thin_error: how far a reading that is thinned may be from the line between its neighbours; None: none is.
+    """
 
     tag: str
     unit: str
     kind: Kind | None
+    thin_error: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

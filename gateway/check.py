@@ -8,6 +8,7 @@ neither a protocol's library nor the Wasm engine is loaded.
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ def load(path: Path, *, env: Mapping[str, str] = os.environ, text: str | None = 
         ConfigError: it cannot be read or used; carries every problem.
     """
     draft = read_draft(path, models=MODELS, env=env, text=text)
-    problems = _device_problems(draft) + _problems_together(draft)
+    problems = _device_problems(draft) + _problems_together(draft) + _alarm_problems(draft)
     # A pattern may mean a device that has a mistake, so patterns are only judged when all devices are right.
     whole = not problems and len(draft.devices) == len(draft.tree.get("devices", ()))
     problems += _filter_problems(draft, path.absolute().parent, [*draft.devices.values()] if whole else None)
@@ -76,6 +77,18 @@ def _device_problems(draft: Draft) -> list[Problem]:
         for below, what in protocol(device.type).check(device)
         # The reader has told of names that stand twice; protocols that do so as well are not repeated.
         if not (below.endswith(".name") and f"devices[{index}].tags" in told)
+    ]
+
+
+def _alarm_problems(draft: Draft) -> list[Problem]:
+    return [
+        Problem(
+            keypath.key(keypath.item(keypath.key(keypath.item("devices", index), "tags"), place), "thin_error"),
+            "an alarm is never thinned; take alarm or thin_error away",
+        )
+        for index, device in draft.devices.items()
+        for place, tag in enumerate(getattr(device, "tags", ()))
+        if tag.alarm and tag.thin_error is not None
     ]
 
 
@@ -131,7 +144,7 @@ def _module(
     try:
         path = resolve(settings.module, base)
         wasm = read_wasm(path)
-        unpinned = pin_problem(settings.module, settings.sha256, wasm)
+        unpinned = pin_problem(settings.module, settings.sha256, hashlib.sha256(wasm).hexdigest())
         if unpinned:
             return None, [Problem(keypath.key(where, "sha256"), f"module {path}: {unpinned}")]
         manifest = parse_manifest(wasm, str(path))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -32,6 +33,7 @@ def module_list() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def module_inspect(file: str, *, as_json: bool) -> None:
     """Show what a MODULE (a built-in name, or a .wasm file) is, takes and makes, and the lines that put it to work."""
+    import hashlib
     import json
 
     from gateway.wasm.library import is_built_in, pin_problem, resolve
@@ -41,7 +43,7 @@ def module_inspect(file: str, *, as_json: bool) -> None:
     path = resolve(file, Path())
     wasm = read_wasm(path)
     manifest = parse_manifest(wasm, str(path))
-    if is_built_in(file) and (problem := pin_problem(file, None, wasm)):
+    if is_built_in(file) and (problem := pin_problem(file, None, hashlib.sha256(wasm).hexdigest())):
         raise ModuleError(f"module {path}: {problem}")
     told = inspect_json(file, wasm, manifest)
     say(json.dumps(told, indent=2) if as_json else inspect_text(file, wasm, manifest))
@@ -49,11 +51,12 @@ def module_inspect(file: str, *, as_json: bool) -> None:
 
 @module.command("new")
 @click.argument("folder", type=PATH, metavar="NAME")
-def module_new(folder: Path) -> None:
-    """Make the folder of a new module in C: a source that works, its manifest, a README and a golden test."""
+@click.option("--lang", type=click.Choice(["c", "zig"]), default="c", show_default=True, help="What it is written in.")
+def module_new(folder: Path, lang: Literal["c", "zig"]) -> None:
+    """Make the folder of a new module: a source that works, its manifest, a README and a golden test."""
     from gateway.workshop.scaffold import scaffold
 
-    for path in scaffold(folder):
+    for path in scaffold(folder, lang):
         click.echo(path)
 
 

@@ -24,6 +24,7 @@ CAUSES: Final = (
     "spool_closed",
     "spool_damaged",
     "spool_full",
+    "thinned",
     "unreachable",
     "unstorable",
     "unsure_notification",

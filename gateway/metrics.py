@@ -14,7 +14,15 @@ from gateway.gap import CAUSES
 
 __all__ = ["DROP_CAUSES", "LATENCY_BUCKETS_S", "Metrics"]
 
-DROP_CAUSES: Final = ("corrupt", "offline_disabled", "spool_closed", "spool_damaged", "spool_full", "unstorable")
+DROP_CAUSES: Final = (
+    "corrupt",
+    "offline_disabled",
+    "spool_closed",
+    "spool_damaged",
+    "spool_full",
+    "thinned",
+    "unstorable",
+)
 """Every cause of a dropped reading. Each one is there from the start, as 0: Prometheus does not see the first step of a
 counter that appears with it, and that step may be the only one."""
 _COMMAND_STATUSES: Final = ("accepted", "denied", "failed")

@@ -10,6 +10,7 @@ from adapters.registry import protocol
 from gateway.check import chain_of
 from gateway.config.models import Config, DatabaseSettings, DeviceSettings, FilterSettings, UplinkSettings
 from gateway.config.words import hide_credentials, many
+from gateway.thinrules import thinned_points
 from gateway.wasm.plan import Step
 
 __all__ = ["WIDTH", "plan_text"]
@@ -57,7 +58,11 @@ def plan_text(config: Config) -> str:
 
 def _spool(config: Config) -> list[str]:
     database, offline = config.database, config.offline
-    lost = {"drop_oldest": "the oldest readings are dropped", "drop_newest": "new readings are dropped"}
+    lost = {
+        "drop_oldest": "the oldest readings are dropped",
+        "drop_newest": "new readings are dropped",
+        "thin": f"{_thinned(config)}; then the oldest readings are dropped",
+    }
     kept = (
         f"while the broker is away readings are kept; then up to {offline.replay_rate} a second are sent late"
         if offline.enabled
@@ -76,6 +81,12 @@ def _spool(config: Config) -> list[str]:
         kept,
         *_autonomy(database),
     ]
+
+
+def _thinned(config: Config) -> str:
+    count = len(thinned_points(config))
+    tags = many(count, "tag")
+    return f"old readings of {tags} are thinned within thin_error" if count else "no tag has a thin_error to be thinned"
 
 
 def _autonomy(database: DatabaseSettings) -> list[str]:

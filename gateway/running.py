@@ -22,6 +22,7 @@ from gateway.outlet import Outlet
 from gateway.reconcile import Plan, UplinkChange, reconcile, settled
 from gateway.spool import Spool
 from gateway.states import memory_name
+from gateway.thinrules import thinning_rules
 
 __all__ = ["Running"]
 
@@ -49,6 +50,7 @@ class Running:
 
     async def begin(self) -> None:
         """Begins to read and to send. The spool is open."""
+        self._spool.thin_by(thinning_rules(self.config))
         self._outlet.start(self.config)
         devices = [device.name for device in self.config.devices]
         await self._spool.forget_others([*devices, *map(memory_name, devices)])
@@ -89,6 +91,7 @@ class Running:
             if not committed:
                 prepared.discard()
         self.config = goal
+        self._spool.thin_by(thinning_rules(goal))
         if plan.log_level is not None:
             logs.setup(plan.log_level)
         await self.fleet.apply(prepared)

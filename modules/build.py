@@ -39,7 +39,7 @@ FLAGS: Final = (
     "wasm32-freestanding",
     "-mcpu=generic",
     "-std=c17",
-    "-O2",
+    "-Os",
     "-g0",
     "-nostdlib",
     "-ffreestanding",
@@ -56,6 +56,29 @@ FLAGS: Final = (
 """16 KiB of stack are ample for filters without recursion and keep an instance small."""
 
 
+ZIG_FLAGS: Final = (
+    "-target",
+    "wasm32-freestanding",
+    "-mcpu=generic",
+    "-O",
+    "ReleaseSmall",
+    "-fstrip",
+    "-fno-entry",
+    "-rdynamic",
+    "--stack",
+    "16384",
+    "--dep",
+    "tidegate",
+)
+
+
+def compile_zig(source: Path, out: Path, scratch: Path) -> None:
+    """Compiles one Zig file to Wasm; `@import("tidegate")` is the SDK. Like `compile_c`."""
+    root = os.path.relpath(source, MODULES)
+    modules = [f"-Mroot={root}", f"-Mtidegate={Path('sdk') / 'tidegate.zig'}"]
+    _compile(["build-exe", *ZIG_FLAGS, *modules, f"-femit-bin={out}"], source, scratch)
+
+
 def compile_c(source: Path, out: Path, scratch: Path) -> None:
     """Compiles one C file to Wasm.
 
@@ -67,26 +90,38 @@ def compile_c(source: Path, out: Path, scratch: Path) -> None:
     Raises:
         ModuleError: the compiler is missing or refuses the source.
     """
+    _compile(["cc", *FLAGS, "-o", str(out), os.path.relpath(source, MODULES)], source, scratch)
+
+
+def _compile(words: Sequence[str], source: Path, scratch: Path) -> None:
     if find_spec("ziglang") is None:
         raise ModuleError("the compiler is not installed here: pip install ziglang (requirements/build.txt pins it)")
-    command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-o", str(out), os.path.relpath(source, MODULES)]
     caches = {name: str(scratch / name.lower()) for name in ("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR")}
-    done = subprocess.run(  # noqa: S603 - our own compiler on our own sources, no shell
-        command, cwd=MODULES, env={**os.environ, **caches}, capture_output=True, text=True, check=False
+    done = subprocess.run(  # noqa: S603 - our own compiler on a source that its author wants compiled, no shell
+        [sys.executable, "-m", "ziglang", *words],
+        cwd=MODULES,
+        env={**os.environ, **caches},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise ModuleError(f"{source.name} does not compile:\n{done.stderr.strip()}")
 
 
 def build_module(folder: Path, out: Path, scratch: Path) -> Path:
-    """Builds the module in a folder, NAME.c and manifest.toml, into `out`/NAME.wasm; the folder is named like it.
+    """Builds the module in a folder, NAME.c or NAME.zig and manifest.toml, into `out`/NAME.wasm.
+
+    The folder is named like the module.
 
     Raises:
         ModuleError: a file is missing, the source does not compile, or the manifest cannot be used.
     """
     name = folder.name
-    source, manifest = folder / f"{name}.c", folder / "manifest.toml"
-    for needed in (source, manifest):
+    manifest, source = folder / "manifest.toml", folder / f"{name}.zig"
+    if not source.is_file():
+        source = folder / f"{name}.c"
+    for needed in (manifest, source):
         if not needed.is_file():
             raise ModuleError(f"{folder} is no module's folder: there is no {needed.name} in it")
     try:
@@ -94,7 +129,7 @@ def build_module(folder: Path, out: Path, scratch: Path) -> Path:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModuleError(f"{manifest} is no TOML: {error}") from None
     bare = scratch / f"{name}.wasm"
-    compile_c(source, bare, scratch)
+    (compile_zig if source.suffix == ".zig" else compile_c)(source, bare, scratch)
     wasm = with_custom_section(bare.read_bytes(), SECTION, msgspec.json.encode(described, order="deterministic"))
     found = parse_manifest(wasm, str(manifest)).name
     if found != name:

@@ -16,7 +16,7 @@ from adapters.modbus.errors import Silent, Unreachable
 from gateway.config.certificates import tls_context
 from gateway.errors import TidegateError
 
-__all__ = ["Channel", "StreamChannel", "open_channel"]
+__all__ = ["Channel", "open_channel"]
 
 MOST_BYTES: Final = 4_096
 
@@ -28,7 +28,7 @@ class Channel:
         self.buffer = bytearray()
         """What came in and was not yet taken."""
         self.at_s = 0.0
-        """When the last byte came in or went out, by the loop's clock."""
+        """When the last byte came in or went out, or the network connection was made, by the loop's clock."""
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._lost = False
@@ -83,6 +83,7 @@ class StreamChannel(Channel, asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The loop has connected."""
+        self.at_s = self._loop.time()
         self._transport = cast("asyncio.Transport", transport)
         if self._lost:
             self._transport.abort()

@@ -31,6 +31,8 @@ class Endpoint(NamedTuple):
     port: int = 0
     tls: TlsClientSettings | None = None
     serial: SerialSettings | None = None
+    pause_s: float = 0.0
+    """Least pause before each request of one device; another one on the same connection may have its own."""
 
     @property
     def is_rtu(self) -> bool:
@@ -47,7 +49,8 @@ def endpoint_of(settings: ModbusSettings) -> Endpoint:
     if transport == "rtu":
         return Endpoint(transport, serial=settings.serial)
     tls = (settings.tls or TlsClientSettings()) if transport == "tls" else None
-    return Endpoint(transport, settings.host or "", settings.port or _PORTS[transport], tls)
+    host, port = settings.host or "", settings.port or _PORTS[transport]
+    return Endpoint(transport, host, port, tls, pause_s=settings.pause_ms / 1000)
 
 
 def char_s(serial: SerialSettings) -> float:
@@ -120,6 +123,8 @@ def _check_serial(settings: ModbusSettings) -> list[tuple[str, str]]:
         if getattr(settings, key) is not None:
             what = 'not used with transport = "rtu"; leave it out, or choose "rtu_over_tcp" for a serial device server'
             problems.append((key, what))
+    if settings.pause_ms:
+        problems.append(("pause_ms", 'not used with transport = "rtu"; leave it out, and give serial.gap_ms'))
     if settings.unit_id not in _SERIAL_UNITS:
         problems.append(("unit_id", f"{settings.unit_id} is no unit on a serial line; those are 1 to 247"))
     for index, tag in enumerate(settings.tags):

@@ -107,7 +107,8 @@ def check(settings: ModbusSettings) -> list[tuple[str, str]]:
 def points(settings: ModbusSettings) -> list[PointSpec]:
     """The device's points, in the order of its tags."""
     return [
-        PointSpec(tag.name, tag.unit, item.kind) for tag, item in zip(settings.tags, resolve(settings), strict=True)
+        PointSpec(tag.name, tag.unit, item.kind, settings.thin_error_of(tag))
+        for tag, item in zip(settings.tags, resolve(settings), strict=True)
     ]
 
 

@@ -54,6 +54,8 @@ class Line:
 
     def __init__(self, settings: ModbusSettings, *, own: bool = False) -> None:
         endpoint = endpoint_of(settings)
+        self._pause_s = endpoint.pause_s
+        endpoint = endpoint._replace(pause_s=0.0)  # devices with other pauses may share the connection
         self._timeout_s = settings.timeout_s
         self._serial = endpoint.serial
         self._ended = False
@@ -133,6 +135,7 @@ class Line:
             told = ", ".join(f"{key} {theirs}, not {ours}" for key, ours, theirs in others)
             raise Unreachable(f"it is in use with other settings: {told}")
         self._bus.holder = self
+        self._bus.link.pause_s = self._pause_s
 
     def let_go(self) -> None:
         """This device's turn is over."""

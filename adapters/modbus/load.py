@@ -46,7 +46,7 @@ def load_of(request: Request, endpoint: Endpoint) -> Load:
 
 def cycle_s(requests: Iterable[Request], endpoint: Endpoint) -> float:
     """How long it takes to read these once from a device that answers as usual."""
-    return sum(load_of(request, endpoint).wire_s + USUAL_ANSWER_S + _OWN_S for request in requests)
+    return sum(load_of(request, endpoint).wire_s + endpoint.pause_s + USUAL_ANSWER_S + _OWN_S for request in requests)
 
 
 def utilisation(requests: Iterable[Request], endpoint: Endpoint) -> float:

@@ -88,6 +88,8 @@ def _connection(endpoint: Endpoint, *, shared: bool) -> str:
         roots = f"roots from {tls.ca_file}" if tls.ca_file else "the system's roots"
         text += f" ({roots})" if tls.verify else " WITHOUT CHECKING THE DEVICE'S CERTIFICATE"
         text += ", own certificate" if tls.cert_file else ""
+    if endpoint.pause_s:
+        text += f", a pause of {1000 * endpoint.pause_s:g} ms before each request"
     others = ", with all devices there that share the connection" if shared else ""
     return f"{text}; one request at a time{others}"
 

@@ -154,6 +154,15 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):
     timeout_s: Annotated[
         float, Meta(ge=0.01, le=600, description="Longest wait for the connection and for each answer, in seconds.")
     ] = 1.0
+    pause_ms: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=10_000,
+            description="Least pause before each request, counted from the last answer or from the connection, in "
+            "milliseconds, for devices and gateways that need one. A serial line has serial.gap_ms instead.",
+        ),
+    ] = 0
     max_registers: Annotated[
         int, Meta(ge=1, le=125, description="Most registers asked for at once; 16 coils count as one register.")
     ] = 125

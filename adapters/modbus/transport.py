@@ -49,6 +49,8 @@ class Link:
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self.pause_s = 0.0
+        """Least pause before each request; that of the device whose turn it is."""
         self._channel: Channel | None = None
         self._opening: asyncio.Future[Channel] | None = None
         self._framer: Framer = Mbap()
@@ -194,20 +196,35 @@ class Link:
         Raises:
             Unreachable: no connection could be made, or a serial line is never quiet.
         """
-        channel = await self.dial(timeout_s=timeout_s)
+        channel = await self._rested(timeout_s)
         if not self._endpoint.is_rtu:
             if channel.buffer and not self._is_settled(channel):
                 self.close()
-                channel = await self.dial(timeout_s=timeout_s)
+                channel = await self._rested(timeout_s)
             return channel
         if self._in_doubt or channel.buffer:
             await self._drain(channel)
             self._in_doubt = False
             if not channel.usable:
-                return await self.dial(timeout_s=timeout_s)
+                return await self._rested(timeout_s)
         quiet_s = asyncio.get_running_loop().time() - channel.at_s
         if quiet_s < self._gap_s:
             await asyncio.sleep(self._gap_s - quiet_s)
+        return channel
+
+    async def _rested(self, timeout_s: float) -> Channel:
+        """An open connection on which nothing has happened for as long as the device needs.
+
+        Raises:
+            Unreachable: no connection could be made.
+        """
+        channel = await self.dial(timeout_s=timeout_s)
+        rest_s = channel.at_s + self.pause_s - asyncio.get_running_loop().time()
+        if self.pause_s and rest_s > 0:
+            await asyncio.sleep(rest_s)
+            if not channel.usable:  # the device has closed it meanwhile
+                channel = await self.dial(timeout_s=timeout_s)
+                await asyncio.sleep(self.pause_s)
         return channel
 
     def _is_settled(self, channel: Channel) -> bool:

@@ -42,7 +42,7 @@ def endpoint(settings: OpcuaSettings) -> str:
 def points(settings: OpcuaSettings) -> list[PointSpec]:
     """The device's points in the order of the file: one a tag, or one for each of its elements and fields."""
     return [
-        PointSpec(name, tag.unit, KINDS[tag.kind] if tag.kind else None)
+        PointSpec(name, tag.unit, KINDS[tag.kind] if tag.kind else None, settings.thin_error_of(tag))
         for tag in settings.tags
         for name in tag.point_names
     ]

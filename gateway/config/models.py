@@ -153,8 +153,12 @@ class DatabaseSettings(Section, frozen=True):
         4_000_000_000
     )
     when_full: Annotated[
-        Literal["drop_oldest", "drop_newest"],
-        Meta(description="What happens at max_bytes. Either way each lost reading is counted by cause."),
+        Literal["drop_oldest", "drop_newest", "thin"],
+        Meta(
+            description="What happens at max_bytes. thin: of tags with a thin_error, old readings go that the line "
+            "between their neighbours tells within it; when there are none left, the oldest are dropped. Each reading "
+            "that goes is counted by cause."
+        ),
     ] = "drop_oldest"
     linger_ms: Annotated[
         int,
@@ -423,6 +427,16 @@ class TagSettings(Section, frozen=True):
 
     name: Annotated[Name, Meta(description="Name of the tag; the last segment of the point's path.")]
     unit: Annotated[str, Meta(max_length=32, description="Engineering unit, as it is shown.")] = ""
+    thin_error: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(
+            description="With when_full = thin: how far, in the tag's unit as it is published, a line between the "
+            "readings that stay may be from one that goes. Default: the device's."
+        ),
+    ] = None
+    alarm: Annotated[
+        bool, Meta(description="true: each reading of the tag counts; it is never thinned, whatever the device says.")
+    ] = False
 
 
 class DeviceSettings(Section, frozen=True):
@@ -435,6 +449,10 @@ class DeviceSettings(Section, frozen=True):
     kind: Annotated[
         str, Meta(min_length=1, max_length=64, description="What the policy knows this device as: input.device.type.")
     ] = "sensor"
+    thin_error: Annotated[
+        Annotated[float, Meta(ge=0)] | None,
+        Meta(description="thin_error of tags that give none, in the unit of each. Default: they are not thinned."),
+    ] = None
     tags_file: Annotated[
         LocalPath | None,
         Meta(
@@ -442,6 +460,12 @@ class DeviceSettings(Section, frozen=True):
             "are read behind those in tags."
         ),
     ] = None
+
+    def thin_error_of(self, tag: TagSettings) -> float | None:
+        """How far a reading of this tag that is thinned may be from the line between its neighbours; None: it stays."""
+        if tag.alarm:
+            return None
+        return self.thin_error if tag.thin_error is None else tag.thin_error
 
 
 class Config(Section, frozen=True):

@@ -26,6 +26,10 @@ Invariants
   crash. Rows and their block change places in one transaction, after the block was opened again and held the same.
   No row lies between the numbers of a block. A block goes when the last of its batches was taken, and, at the limit,
   as one; the budget counts what it takes on disk, so that compression buys autonomy.
+- Thinning (`when_full = "thin"`) takes readings out of the oldest blocks before anything is dropped: only of points
+  with a bound, never bad ones, and each so that the line between its neighbours that stay is no further off than the
+  bound (`door.py`, `thinning.py`). Times and values that stay are the same to the bit. A block is thinned once. A batch
+  that may be sent in parts is not. What goes is counted in the transaction that replaces the block (`thinner.py`).
 - What is missing stands in the gap ledger, in the transaction that loses it: every reading that was accepted or refused
   is pending, acknowledged, or counted in one row of the ledger, under its device and cause, within the row's interval.
   What is set aside is missing from then on. A row of the ledger that was handed out to be told never changes.
@@ -41,7 +45,7 @@ Invariants
 
 Causes under `Metrics.dropped`: `spool_full`, `corrupt` (a row or block that cannot be read; it is kept, set aside),
 `spool_damaged` (what a damaged file held and could not be carried over, as far as is known; the file is kept; or what
-was committed and is missing in the file), `unstorable`, `spool_closed`.
+was committed and is missing in the file), `unstorable`, `spool_closed`, `thinned`.
 The ledger has them, and `set_aside`. `losses.py` finds out what a deletion loses, `gapdesk.py` hands the ledger out.
 
 It refuses: a file that a newer version made, or that belongs to another program. It waits while another process uses
@@ -55,5 +59,6 @@ from gateway.spool.memory import Memory
 from gateway.spool.rows import Row
 from gateway.spool.stats import SpoolStats
 from gateway.spool.store import Spool
+from gateway.spool.thinner import ThinningRules
 
-__all__ = ["Audit", "AuditEntry", "Gaps", "Memory", "Row", "Spool", "SpoolStats"]
+__all__ = ["Audit", "AuditEntry", "Gaps", "Memory", "Row", "Spool", "SpoolStats", "ThinningRules"]

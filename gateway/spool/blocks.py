@@ -2,7 +2,8 @@
 
 A block holds batches that lay one behind the other. It is never changed; what of it the broker has taken meanwhile
 stands in a small row beside it (`Left`), so that an acknowledgement writes a kilobyte and not the block. With the last
-of its batches the block goes.
+of its batches the block goes. Thinning puts another block into its place, once; its codec says so, for a second time
+would add a second error to the first.
 
 The checksum covers the block and what its row says about it. A block is opened once more before the rows it was made
 of are deleted (`seal`): a fault of ours, or of the memory, must not cost what was safe on disk.
@@ -95,22 +96,28 @@ class Block:
         at_ns: when its first batch was accepted, UTC ns.
         data: the batches.
         left: all of them.
+        codec: whether it was thinned.
     """
 
     at_ns: int
     data: bytes
     left: Left
+    codec: Codec = Codec.BLOCK
 
     @property
     def columns(self) -> tuple[Any, ...]:
         """The row of `blocks`."""
         left = self.left
         said = (left.last, left.first, self.at_ns, left.batches, left.readings)
-        return (*said, len(self.data), int(Codec.BLOCK), _checksum(said, self.data), self.data)
+        return (*said, len(self.data), int(self.codec), _checksum(said, self.data), self.data)
 
 
-def seal(entries: Sequence[Entry]) -> Block:
+def seal(entries: Sequence[Entry], *, codec: Codec = Codec.BLOCK) -> Block:
     """The block of these batches, proven to hold them.
+
+    Args:
+        entries: at least one.
+        codec: whether they were thinned.
 
     Raises:
         BadBatch: it does not.
@@ -122,7 +129,7 @@ def seal(entries: Sequence[Entry]) -> Block:
     left = Left(entries[-1].seq, entries[0].seq, sizes)
     if decode_block(data, batches=left.batches, readings=left.readings) != list(entries):
         raise BadBatch("a block that does not hold what was put into it")
-    return Block(entries[0].at_ns, data, left)
+    return Block(entries[0].at_ns, data, left, codec)
 
 
 def open_block(columns: Sequence[Any]) -> list[Entry]:
@@ -135,7 +142,7 @@ def open_block(columns: Sequence[Any]) -> list[Entry]:
         BadBatch: it is not what was written, or its numbers do not rise from `first` to `last`.
     """
     *said, codec, check, data = columns
-    if codec != Codec.BLOCK:
+    if codec not in (Codec.BLOCK, Codec.THINNED):
         raise BadBatch(f"codec {codec} is not known to this version")
     if not (isinstance(data, bytes) and all(isinstance(column, int) for column in said)):
         raise BadBatch("a column of another type than was written")

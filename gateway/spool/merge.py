@@ -171,10 +171,14 @@ class Merger:
             await self._due.wait()
             began_s = time.monotonic()
             try:
-                merged = await self.merge(settled_ns=SETTLED_NS)
+                merged = await self.merge_settled()
             except SpoolError:
                 merged = 0  # The commits meet the same trouble, and say so.
             await asyncio.sleep((time.monotonic() - began_s) * REST_PART if merged else _PAUSE_S)
+
+    async def merge_settled(self) -> int:
+        """Makes one block of the oldest rows, where the broker will not take them at any moment; see `merge`."""
+        return await self.merge(settled_ns=SETTLED_NS)
 
     async def merge(self, *, settled_ns: int = 0) -> int:
         """Makes one block of the oldest rows.

@@ -19,6 +19,9 @@ from gateway.spool.line import Waiting
 __all__ = ["Outlook"]
 
 TRIAL_READINGS: Final = 8192
+_MOST_COUNTED: Final = 32_768
+"""Readings that one measurement counts for at most: years in the file shall not outweigh what comes now."""
+
 TRIAL_GATHERS_S: Final = 60.0
 """How long readings are gathered for a trial."""
 
@@ -60,8 +63,9 @@ class Outlook:
 
     def measured(self, readings: int, size_bytes: int) -> None:
         """Takes note of what a block takes, or all blocks that the file holds when it is opened."""
-        self._readings = self._readings * _OLDER_COUNT + readings
-        self._bytes = self._bytes * _OLDER_COUNT + size_bytes
+        part = min(1.0, _MOST_COUNTED / max(1, readings))
+        self._readings = self._readings * _OLDER_COUNT + readings * part
+        self._bytes = self._bytes * _OLDER_COUNT + size_bytes * part
 
     async def run(self) -> None:
         """Compresses on trial until cancelled."""

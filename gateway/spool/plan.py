@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
@@ -64,6 +64,7 @@ async def decide(
     given_up: Mapping[int, Gap],
     most_deleted: int,
     spare_the_stored: bool,
+    thins: Callable[[], bool],
     spent: int,
     now_ns: int,
 ) -> Group | None:
@@ -81,6 +82,7 @@ async def decide(
         given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
         most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
+        thins: asked where stored readings would have to go: whether room is made without that. Then what arrives waits.
         spent: numbers up to this one were given.
         now_ns: UTC ns.
     """
@@ -93,6 +95,8 @@ async def decide(
         when_full=settings.when_full,
     )
     if acked and spare_the_stored and (admission.refused or admission.to_free_bytes):
+        taken, waits, admission = (), [], Admission(frozenset(), 0)
+    if admission.to_free_bytes and thins():
         taken, waits, admission = (), [], Admission(frozenset(), 0)
     if not (waits or acked or unreadable or unreadable_blocks or marks or noted):
         return None

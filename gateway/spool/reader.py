@@ -1,7 +1,8 @@
 """Finds what waits for the broker, in rows and in blocks, in the order of the numbers.
 
 One block is kept open in memory: the reader of a backlog comes for it again and again, a few thousand readings at a
-time. Whoever finds a block that is not open yet opens it without holding the file, and asks again.
+time. Whoever finds a block that is not open yet opens it without holding the file, and asks again. What is open is
+known by its number and its checksum: when a block is thinned, another one takes its place under the same number.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from gateway.spool.spoolfile import SpoolFile
 
 __all__ = ["Closed", "Reader"]
 
-_NEXT_BLOCK: Final = "SELECT last, first FROM blocks WHERE last > ? ORDER BY last LIMIT 1"
+_NEXT_BLOCK: Final = "SELECT last, first, checksum FROM blocks WHERE last > ? ORDER BY last LIMIT 1"
 _BLOCK: Final = """
     SELECT last, first, at_ns, batches, readings, codec, checksum, data,
            (SELECT readings FROM block_left AS l WHERE l.last = b.last)
     FROM blocks AS b WHERE last = ?
 """
+_CHECKSUM: Final = 6
 _LEFT: Final = "SELECT sizes, readings FROM block_left WHERE last = ?"
 
 
@@ -67,6 +69,7 @@ class Reader:
         self._acked = acked
         self._unreadable = unreadable
         self._last = 0
+        self._checksum: object = None
         self._open: list[Entry] = []
         self._seqs: list[int] = []
 
@@ -81,7 +84,7 @@ class Reader:
         """
         while after < upto:
             blocks = await file.fetch(_NEXT_BLOCK, (after,)) if file.totals.blocks else []
-            last, first = blocks[0] if blocks else (upto, upto + 1)
+            last, first, checksum = blocks[0] if blocks else (upto, upto + 1, None)
             if blocks and not (isinstance(first, int) and last - MOST_NUMBERS < first <= last):
                 first = after + 1  # It is damaged, and opening it will show that.
             if first > after + 1:
@@ -93,7 +96,7 @@ class Reader:
             if first > upto:
                 break
             if last not in self._unreadable:
-                if last != self._last:
+                if (last, checksum) != (self._last, self._checksum):
                     *columns, left_readings = (await file.fetch(_BLOCK, (last,)))[0]
                     return Closed(last, columns, counted(left_readings), after)
                 rows = await self._find_in_block(file, after, upto, limit_readings)
@@ -109,12 +112,12 @@ class Reader:
         except BadBatch:
             self._unreadable[closed.last] = closed.left_readings
         else:
-            self._last, self._open = closed.last, entries
+            self._last, self._checksum, self._open = closed.last, closed.columns[_CHECKSUM], entries
             self._seqs = [entry.seq for entry in entries]
 
     def forget(self) -> None:
         """Closes what is open: the file is another one now."""
-        self._last, self._open, self._seqs = 0, [], []
+        self._last, self._checksum, self._open, self._seqs = 0, None, [], []
 
     async def _find_rows(self, file: SpoolFile, after: int, upto: int, limit_readings: int) -> tuple[list[Row], int]:
         """Rows that may be handed out, and up to which number the search came."""

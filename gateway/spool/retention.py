@@ -2,8 +2,9 @@
 
 The budget is on the payload bytes of all stored rows and blocks, those set aside included. With `drop_oldest` what was
 set aside goes first, for nobody waits for it, then the oldest that is pending; a block goes as one. With `drop_newest`
-what arrives is refused until the broker has taken something. A batch that is larger than the whole budget is refused
-either way: to make room for it would cost everything and not be enough.
+what arrives is refused until the broker has taken something. With `thin` what arrives waits while old blocks are
+thinned (`thinner.py`); when nothing is left to be thinned, it is `drop_oldest`. A batch that is larger than the whole
+budget is refused either way: to make room for it would cost everything and not be enough.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ class Admission(NamedTuple):
 
 
 def admit(
-    sizes_bytes: Sequence[int], *, used_bytes: int, max_bytes: int, when_full: Literal["drop_oldest", "drop_newest"]
+    sizes_bytes: Sequence[int],
+    *,
+    used_bytes: int,
+    max_bytes: int,
+    when_full: Literal["drop_oldest", "drop_newest", "thin"],
 ) -> Admission:
     """Which arrivals are stored, and how much room must be made for them.
 

@@ -41,6 +41,7 @@ from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
+from gateway.spool.thinner import Thinner, ThinningRules
 from gateway.spool.unreadable import UnreadableFile, Verdict
 from gateway.together import until_one_ends
 
@@ -114,7 +115,14 @@ class Spool:
             taken=self._acked.__contains__,
             missed=self._given_up.__contains__,
             damaged=self._found_unreadable,
-            made=self._outlook.measured,
+            made=self._block_made,
+            now_ns=now_ns,
+        )
+        self._thinner = Thinner(
+            self._with_file,
+            points=lambda: self._file.points,
+            taken=self._acked.__contains__,
+            done=self._finish,
             now_ns=now_ns,
         )
         self._recovery = Recovery(
@@ -394,6 +402,11 @@ class Spool:
         """Forgets what adapters remember of any other device than these."""
         await forget_others(self._with_file, devices)
 
+    def thin_by(self, rules: ThinningRules) -> None:
+        """Says what may be thinned from now on. It counts where `when_full` is `thin`."""
+        if self._settings.when_full == "thin":
+            self._thinner.rules = rules
+
     @property
     def seen_before(self) -> Mapping[str, int]:
         """When each device's batches were accepted last before the spool was opened, UTC ns: at most a minute early."""
@@ -640,6 +653,13 @@ class Spool:
         Args:
             what_is_due: leave those in the line for which the broker still has time.
         """
+        held = False
+
+        def thins() -> bool:
+            nonlocal held
+            held = self._thinner.hopeful
+            return held
+
         try:
             async with self._using_file("writing to"):
                 await self._settle()
@@ -658,23 +678,17 @@ class Spool:
                     given_up=self._given_up,
                     most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
+                    thins=thins,
                     spent=self._hold.given,
                     now_ns=self._now_ns(),
                 )
                 if group is None:
                     self._under_way = False
-                    self._let_passed_go()
-                    return
-                try:
-                    await self._file.commit(group)
-                except _UNSTORABLE as error:
-                    if not group.taken:
-                        raise
-                    self._under_way = False
-                    self._suspect(group, error)
                 else:
-                    self._finish(group)
-                    self._let_passed_go()
+                    await self._carry_out(group)
+                self._let_passed_go()
+            if held:
+                await self._make_room()
         except SpoolError as error:
             self._error = str(error)
             self._made_room = False
@@ -682,6 +696,27 @@ class Spool:
                 # Each page that a deletion changes goes through the log first, and there may be little room for it.
                 self._most_deleted = max(1, self._most_deleted // 8)
             raise
+
+    async def _carry_out(self, group: Group) -> None:
+        try:
+            await self._file.commit(group)
+        except _UNSTORABLE as error:
+            if not group.taken:
+                raise
+            self._under_way = False
+            self._suspect(group, error)
+        else:
+            self._finish(group)
+
+    async def _make_room(self) -> None:
+        """Does something about a full spool before anything is dropped; what arrives waits meanwhile."""
+        if not await self._merger.merge_settled():
+            await self._thinner.thin()
+        self._hurry()
+
+    def _block_made(self, readings: int, size_bytes: int) -> None:
+        self._outlook.measured(readings, size_bytes)
+        self._thinner.look()
 
     async def _replace(self) -> None:
         self._hurry()  # What waits goes into the fresh file.
@@ -769,7 +804,8 @@ class Spool:
         self._merger.look(self._file.totals)
         deletions_left = len(self._acked) >= self._most_deleted
         self._most_deleted = min(MOST_DELETED, self._most_deleted * 2)
-        self._made_room = not group.taken and not deletions_left
+        if group.thinned is None:
+            self._made_room = not group.taken and not deletions_left
         self._disarm()
         self._arm()
         stored_readings = sum(waiting.readings for waiting in group.stored)
@@ -835,6 +871,7 @@ class Spool:
 
     def _recovered(self) -> None:
         self._merger.resume(self._file.totals)
+        self._thinner.begin_anew()
 
     def _readable(self, found: Sequence[Any]) -> list[Row]:
         rows = []

@@ -15,19 +15,19 @@ Whole columns are encoded at once; per reading there is one small struct and no 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import Final
 
 from msgspec import Raw, Struct
 from msgspec.json import Encoder
 
-from gateway.batch import Batch, Value, quality
+from gateway.batch import Batch, Kind, Value, quality
 from gateway.points import PointTable
 from gateway.uplink.contract import Message, Row
 from gateway.uplink.topics import Topics
 
-__all__ = ["PACKET_OVERHEAD_BYTES", "JsonFormat"]
+__all__ = ["PACKET_OVERHEAD_BYTES", "JsonFormat", "is_whole"]
 
 PACKET_OVERHEAD_BYTES: Final = 16
 """Most that MQTT adds to topic and payload of a PUBLISH (fixed header, lengths, packet id, no properties)."""
@@ -36,6 +36,10 @@ _NS_PER_MS: Final = 1_000_000
 _GUESS_BYTES: Final = 80  # a usual reading; the cut starts from this and corrects itself
 _WIDEST_PART: Final = 999_999_999
 _QUALITY: Final = tuple(quality(top << 14) for top in range(4))
+
+
+_LARGEST_ENVELOPE_BYTES: Final = 2_400  # two names of 128 characters, each of up to four bytes, escaped
+_LARGEST_READING_BYTES: Final = 100  # without its tag's name and its text
 
 
 class _Reading(Struct, gc=False):
@@ -52,6 +56,22 @@ class _Payload(Struct, gc=False):
     part: int
     replayed: bool
     readings: Raw
+
+
+def is_whole(batch: Batch, tag_bytes: Sequence[int], *, max_payload_bytes: int) -> bool:
+    """Whether a batch becomes one message for sure, whatever its numbers look like in JSON. Cheap; may say no too soon.
+
+    Args:
+        batch: the readings.
+        tag_bytes: the sizes of the tags' names in UTF-8, by point number.
+        max_payload_bytes: what payloads are cut to.
+    """
+    size = _LARGEST_ENVELOPE_BYTES + len(batch) * _LARGEST_READING_BYTES
+    size += 2 * sum(map(tag_bytes.__getitem__, batch.points()))
+    if batch.heap:
+        lengths = zip(batch.kinds(), batch.values_u64(), strict=True)
+        size += 6 * sum(word >> 32 for kind, word in lengths if kind in (Kind.STR, Kind.BYTES))
+    return size <= max_payload_bytes
 
 
 class JsonFormat:

@@ -66,17 +66,18 @@ class ModuleCache:
         """Why nothing can be kept; empty when all is well."""
         self._folder = None if self.problem else folder
 
-    def module(self, wasm: bytes, check: Callable[[Module], None]) -> Module:
+    def module(self, wasm: bytes, digest: str, check: Callable[[Module], None]) -> Module:
         """The compiled module of these bytes.
 
         Args:
             wasm: the module's file.
+            digest: its SHA-256.
             check: raises ModuleError on a module that is not to be used; what it goes by is part of `settings`.
 
         Raises:
             ModuleError: they are no valid module, or not one to be used.
         """
-        path = self._path(wasm)
+        path = self._path(digest)
         code = _read(path) if path else None
         if code is not None:
             # Another wasmtime than its version says, a processor with less than its flags say: compiled anew.
@@ -88,10 +89,10 @@ class ModuleCache:
             self._keep(path, bytes(module.serialize()))
         return module
 
-    def _path(self, wasm: bytes) -> Path | None:
+    def _path(self, digest: str) -> Path | None:
         if self._folder is None:
             return None
-        return self._folder / f"{hashlib.sha256(wasm).hexdigest()}-{self._made_for}.cwasm"
+        return self._folder / f"{digest}-{self._made_for}.cwasm"
 
     def _compile(self, wasm: bytes) -> Module:
         try:

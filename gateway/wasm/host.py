@@ -21,7 +21,8 @@ from gateway.errors import ModuleError
 from gateway.metrics import Metrics
 from gateway.wasm.cache import ModuleCache, machine_id
 from gateway.wasm.failure import GuestFailure, one_line
-from gateway.wasm.hostcalls import CALLS, MODULE, HostCalls
+from gateway.wasm.hostcalls import CALLS, HostCalls
+from gateway.wasm.hostcalls import MODULE as HOST_CALLS
 from gateway.wasm.library import pin_problem, resolve
 from gateway.wasm.manifest import ABI, Manifest, parse_manifest, read_wasm
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
@@ -40,7 +41,7 @@ _OPTIONAL_EXPORTS: Final = {"tg_save": 0, "tg_load": 2}
 
 TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_read", "fd_write", "proc_exit"))
 """Imports that no module is refused for: those of `modules/sdk/tidegate_command.h`. Calling one in here is a trap."""
-_GIVEN: Final = TOLERATED | {f"{MODULE}.{name}" for name in CALLS}
+_GIVEN: Final = TOLERATED | {f"{HOST_CALLS}.{name}" for name in CALLS}
 
 _RULES: Final = 4
 """To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
@@ -118,10 +119,11 @@ class Host:
         """
         path = resolve(module, base)
         wasm = read_wasm(path)
-        unpinned = pin_problem(module, sha256, wasm)
+        digest = hashlib.sha256(wasm).hexdigest()
+        unpinned = pin_problem(module, sha256, digest)
         if unpinned:
             raise ModuleError(f"module {path}: {unpinned}")
-        return self.load_bytes(wasm, path)
+        return self._load(wasm, digest, path)
 
     def load_bytes(self, wasm: bytes, path: Path) -> LoadedModule:
         """Like `load`, of bytes that somebody vouches for.
@@ -130,13 +132,15 @@ class Host:
             wasm: the module.
             path: where it was read from, for texts.
         """
-        digest = hashlib.sha256(wasm).hexdigest()
+        return self._load(wasm, hashlib.sha256(wasm).hexdigest(), path)
+
+    def _load(self, wasm: bytes, digest: str, path: Path) -> LoadedModule:
         known = self._loaded.get(digest)
         if known is not None:
             return known
         manifest = parse_manifest(wasm, str(path))
         try:
-            module = self._cache.module(wasm, self._check)
+            module = self._cache.module(wasm, digest, self._check)
             linked = self._link(module)
         except GuestFailure as failure:
             raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
@@ -178,7 +182,8 @@ class Host:
     def _link(self, module: Module) -> InstancePre:
         try:
             with Linker(self._engine) as linker:
-                self.calls.define(linker)
+                if any(wanted.module == HOST_CALLS for wanted in module.imports):
+                    self.calls.define(linker)
                 linker.define_unknown_imports_as_traps(module)
                 linked: InstancePre = linker.instantiate_pre(module)
                 return linked

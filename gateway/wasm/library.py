@@ -7,7 +7,6 @@ them; one of your own is pinned by `sha256` in the configuration, and so is a bu
 from __future__ import annotations
 
 import difflib
-import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Final
@@ -30,15 +29,14 @@ def is_built_in(module: str) -> bool:
     return not (module.endswith(".wasm") or "/" in module)
 
 
-def pin_problem(module: str, sha256: str | None, wasm: bytes) -> str:
-    """Why these bytes are not to be run as this module; empty where they may be.
+def pin_problem(module: str, sha256: str | None, found: str) -> str:
+    """Why a file is not to be run as this module; empty where it may be.
 
     Args:
         module: a built-in module's name, or a path.
         sha256: the configuration's pin.
-        wasm: what stands in the file.
+        found: the digest of the file.
     """
-    found = hashlib.sha256(wasm).hexdigest()
     wanted = sha256 or (_sums().get(f"{module}.wasm") if is_built_in(module) else None)
     if wanted == found:
         return ""

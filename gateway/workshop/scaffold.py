@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from gateway.errors import TidegateError
+from modules.build import MODULES
 
 __all__ = ["scaffold"]
 
@@ -106,8 +107,12 @@ time,tag,value,status,flags
 """
 
 
-def scaffold(folder: Path) -> list[Path]:
+def scaffold(folder: Path, language: Literal["c", "zig"] = "c") -> list[Path]:
     """Makes the folder of a new module, named like the folder; gives the files that it wrote.
+
+    Args:
+        folder: the folder to make.
+        language: what the module is written in.
 
     Raises:
         TidegateError: that is no name of a module, or the folder is there already.
@@ -115,6 +120,20 @@ def scaffold(folder: Path) -> list[Path]:
     name = folder.name
     if not _NAME.fullmatch(name):
         raise TidegateError(f"{name!r} is no name of a module: lower case letters, digits and _, a letter first")
+    texts = _c(name) if language == "c" else _zig(name)
+    try:
+        folder.mkdir(parents=True)
+        (folder / "golden").mkdir()
+        for file, text in texts.items():
+            (folder / file).write_text(text)
+    except FileExistsError:
+        raise TidegateError(f"{folder} is there already; give another name, or move it away") from None
+    except OSError as error:
+        raise TidegateError(f"{folder} cannot be made: {error.strerror or error}") from None
+    return [folder / file for file in texts]
+
+
+def _c(name: str) -> dict[str, str]:
     texts = {
         f"{name}.c": _SOURCE,
         "manifest.toml": _MANIFEST,
@@ -122,13 +141,14 @@ def scaffold(folder: Path) -> list[Path]:
         "golden/first.in.csv": _CASE,
         "golden/first.out.csv": _ANSWER,
     }
-    try:
-        folder.mkdir(parents=True)
-        (folder / "golden").mkdir()
-        for file, text in texts.items():
-            (folder / file).write_text(text.replace("NAME", name))
-    except FileExistsError:
-        raise TidegateError(f"{folder} is there already; give another name, or move it away") from None
-    except OSError as error:
-        raise TidegateError(f"{folder} cannot be made: {error.strerror or error}") from None
-    return [folder / file for file in texts]
+    return {file: text.replace("NAME", name) for file, text in texts.items()}
+
+
+def _zig(name: str) -> dict[str, str]:
+    """The worked example under another name."""
+    example = MODULES / "examples" / "peak_hold"
+    files = [file for file in sorted(example.rglob("*")) if file.is_file() and file.suffix != ".wasm"]
+    return {
+        str(file.relative_to(example)).replace("peak_hold", name): file.read_text().replace("peak_hold", name)
+        for file in files
+    }

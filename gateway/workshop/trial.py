@@ -92,17 +92,14 @@ class Rig:
     def __exit__(self, *_: object) -> None:
         self.chain.close()
 
-    def batch(self, rows: Sequence[Row]) -> Batch:
-        """These readings as one batch."""
-        return Batch.of(reading._replace(point=self._numbers[tag]) for tag, reading in rows)
-
     def feed(self, rows: Sequence[Row]) -> list[Row]:
         """What the filters make of one batch.
 
         Raises:
             ModuleError: one failed.
         """
-        after = self.chain.apply(self.batch(rows), 0).batch
+        batch = Batch.of(reading._replace(point=self._numbers[tag]) for tag, reading in rows)
+        after = self.chain.apply(batch, 0).batch
         self.raise_failure()
         return [Row(self._names[reading.point - 1], reading) for reading in after]
 

@@ -10,7 +10,7 @@ from adapters.modbus.settings import ModbusTag
 from gateway.batch import GOOD, Flag, Kind
 from gateway.errors import SourceLost
 from gateway.gap import Gap
-from tests.adapters.modbus.rig import Site, device, numbered, plc, settings, words
+from tests.adapters.modbus.rig import Exchange, Site, device, gateway, numbered, plc, settings, words
 from tests.waiting import until
 
 
@@ -74,6 +74,31 @@ async def test_a_cycle_is_one_batch_and_few_requests() -> None:
     assert site.fact("requests") == 3
     assert site.fact("registers") == 300
     assert site.fact("bad_tags") == 0
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_a_device_that_needs_a_pause_gets_it_between_requests_and_after_connecting(hangs_up: bool) -> None:
+    pause_s = 0.05
+    clock = asyncio.get_running_loop().time
+    rests_s: list[float] = []
+    since_s = clock()
+
+    async def script(exchange: Exchange) -> None:
+        nonlocal since_s
+        rests_s.append(clock() - since_s)
+        await exchange.forward()
+        since_s = clock()
+        if hangs_up:
+            exchange.hang_up()
+
+    async with plc(device(holding={0: [1], 50: [2]})) as server, gateway(server.port, script) as port:
+        tags = [ModbusTag(name="a", address=0), ModbusTag(name="b", address=50)]
+        site = Site(settings(port, tags, max_gap=0, interval_s=0.01, pause_ms=1000 * pause_s))
+        since_s = clock()
+        async with site.running():
+            await until(lambda: len(site.inbox.batches) >= 3)
+        assert len(rests_s) >= 6
+        assert min(rests_s) >= 0.9 * pause_s
 
 
 async def test_a_gap_is_read_along() -> None:

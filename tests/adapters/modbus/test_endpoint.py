@@ -27,6 +27,7 @@ LINE = SerialSettings(port="/dev/ttyUSB0")
         ({"transport": "rtu"}, ["serial"], 'serial = { port = "/dev/ttyUSB0" }'),
         ({"transport": "rtu", "serial": LINE, "host": "h"}, ["host"], "rtu_over_tcp"),
         ({"transport": "rtu", "serial": LINE, "port": 4001}, ["port"], "leave it out"),
+        ({"transport": "rtu", "serial": LINE, "pause_ms": 5}, ["pause_ms"], "serial.gap_ms"),
         ({"host": "h", "serial": LINE}, ["serial"], "leave one of them out"),
         ({"host": "h", "tls": TlsClientSettings()}, ["tls"], '"tls" only'),
         ({"transport": "rtu", "serial": LINE, "unit_id": 0}, ["unit_id"], "1 to 247"),

@@ -34,6 +34,15 @@ def test_bytes_are_those_of_the_frames(asked: Request) -> None:
         assert load.answer_bytes == len(framer.encode(answer, 1, 1))
 
 
+def test_a_pause_is_part_of_the_plan() -> None:
+    asked = [request(1), request(10)]
+    assert cycle_s(asked, TCP._replace(pause_s=0.05)) == pytest.approx(cycle_s(asked, TCP) + 0.1)
+    what = ModbusSettings(name="d", host="h", pause_ms=50, tags=[ModbusTag(name="a", address=0)])
+    told = PROTOCOL.plan(what)
+    assert told[0] == "Modbus TCP to h:502, a pause of 50 ms before each request; one request at a time"
+    assert any("about 55 ms a cycle" in line for line in told)
+
+
 def test_a_serial_line_is_busy_for_its_characters_and_silences() -> None:
     # 8 bytes out and 255 back, 11 bits each, and 3.5 characters of silence before both.
     assert load_of(request(125), SERIAL).wire_s == pytest.approx((263 + 7) * 11 / 9600)

@@ -2,13 +2,17 @@
 
 The gap ledger is part of it: every reading that was accepted, or refused, and neither waits nor was acknowledged stands
 in a row of the ledger, counted once, under its device and cause, within the row's interval.
+
+Where the policy is `thin`, the pure function that thins says what is left of a block; what it may take is proven by
+its own tests.
 """
 
 import asyncio
+import math
 import shutil
 import tempfile
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -16,13 +20,19 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from gateway.batch import Batch
+from gateway.batch import Batch, Reading
 from gateway.gap import Gap, gap_of
-from gateway.spool import merge
+from gateway.spool import ThinningRules, merge
+from gateway.spool.block import Entry
+from gateway.spool.blocks import seal
 from gateway.spool.gaps import QUIET_NS
+from gateway.spool.thinning import thin
 from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, read_gaps
 
 MAX_BYTES = 4000
+POINTS = {"a": 1, "b": 2}
+BOUND = 0.5
+RULES = ThinningRules({(f"site/{device}/tag", ""): BOUND for device in POINTS}, lambda batch, _: len(batch) < 60)
 
 
 @dataclass
@@ -30,10 +40,19 @@ class Stored:
     device: str
     batch: Batch
     set_aside: bool
+    at_ns: int
 
     @property
     def size_bytes(self) -> int:
         return 4 + self.batch.nbytes
+
+
+def steady(readings, *, mark, point):
+    """A batch of which all may go: one behind the other in time, and some in a row have nearly one value."""
+    return Batch.of(
+        Reading(START_NS + mark * 1000 + index, mark // 4 + math.sin(mark * 70 + index) / 5, point)
+        for index in range(readings)
+    )
 
 
 def counted_by_kind(gaps):
@@ -67,8 +86,13 @@ class SpoolLife(RuleBasedStateMachine):
         """What was handed out to be told, by number."""
         self.blocks: dict[int, tuple[set[int], int]] = {}
         """By last number: those that wait, and what it takes."""
+        self.thinned: set[int] = set()
+        """Which of them were thinned."""
+        self.passed = 0
+        """The last one that this process has tried to thin."""
+        self.thinned_readings = 0
 
-    @initialize(when_full=st.sampled_from(["drop_oldest", "drop_newest"]))
+    @initialize(when_full=st.sampled_from(["drop_oldest", "drop_newest", "thin", "thin"]))
     def begin(self, when_full):
         self.when_full = when_full
         self.runner.run(self.open())
@@ -77,6 +101,10 @@ class SpoolLife(RuleBasedStateMachine):
         self.spool = await open_spool(
             self.path, now_ns=lambda: self.now_ns, max_bytes=MAX_BYTES, when_full=self.when_full
         )
+        for device, number in POINTS.items():
+            assert self.spool.points.intern(f"site/{device}/tag", device=device) == number
+        self.spool.thin_by(RULES)
+        self.passed = 0
         self.task = asyncio.create_task(self.spool.run())
 
     async def close(self):
@@ -112,7 +140,9 @@ class SpoolLife(RuleBasedStateMachine):
     def store(self, row):
         """What one append does to the model; the number it must return."""
         self.forget_acked()
-        drop_oldest = self.when_full == "drop_oldest" and row.size_bytes <= MAX_BYTES
+        drop_oldest = self.when_full != "drop_newest" and row.size_bytes <= MAX_BYTES
+        while drop_oldest and self.used_bytes() + row.size_bytes > MAX_BYTES and self.next_to_thin():
+            self.thin(self.next_to_thin())
         loose = self.loose()
         order = sorted([*loose, *self.blocks], key=lambda seq: (seq in self.blocks or not loose[seq].set_aside, seq))
         victims = order if drop_oldest else []
@@ -135,6 +165,45 @@ class SpoolLife(RuleBasedStateMachine):
         self.accepted_readings += len(row.batch)
         return self.next_seq - 1
 
+    def next_to_thin(self):
+        """The last number of the oldest block that was not tried; None where there is none, or nothing is thinned."""
+        fresh = [last for last in self.blocks if last > self.passed and last not in self.thinned]
+        return min(fresh, default=None) if self.when_full == "thin" else None
+
+    def thin(self, last):
+        """What the attempt to thin a block does to the model."""
+        self.passed = last
+        inside, size_bytes = self.blocks[last]
+        rows = {seq: self.rows[seq] for seq in sorted(inside)}
+        entries = [Entry(seq, row.at_ns, row.device, row.batch) for seq, row in rows.items()]
+        bounds = dict.fromkeys(POINTS.values(), BOUND)
+        result = thin(entries, bounds, untouched=lambda entry: not RULES.whole(entry.batch, ()))
+        if not result.removed or inside & self.acked:
+            return
+        size = len(seal(result.entries).data)
+        if size > 0.9 * size_bytes:
+            return
+        left = {entry.seq: entry.batch for entry in result.entries}
+        for seq, row in rows.items():
+            if seq in left:
+                self.rows[seq] = replace(row, batch=left[seq])
+            else:
+                del self.rows[seq]
+        for one in result.removed:
+            self.missing.append(Gap(one.device, "thinned", one.first_ns, one.last_ns, one.readings, "tag"))
+        self.thinned_readings += result.readings
+        del self.blocks[last]
+        self.blocks[max(left)] = (set(left), size)
+        self.thinned.add(max(left))
+
+    @rule()
+    def thin_before_it_is_full(self):
+        if self.when_full == "thin":
+            last = self.next_to_thin()
+            self.runner.run(self.spool._thinner.thin())
+            if last is not None:
+                self.thin(last)
+
     @rule(sizes=st.lists(st.integers(1, 15), min_size=2, max_size=6))
     def append_some(self, sizes):
         for readings in sizes:
@@ -143,7 +212,9 @@ class SpoolLife(RuleBasedStateMachine):
     @rule(readings=st.integers(1, 70), device=st.sampled_from("ab"), set_aside=st.sampled_from([False, False, True]))
     def append(self, readings, device, set_aside):
         self.mark += 1
-        row = Stored(device, batch_of(readings, mark=self.mark), set_aside)
+        make = steady if self.mark % 4 else batch_of
+        batch = make(readings, mark=self.mark, point=POINTS[device])
+        row = Stored(device, batch, set_aside, self.now_ns // 1000 * 1000)
         seq = self.runner.run(self.spool.append(device, row.batch, set_aside=set_aside))
         assert seq == self.store(row)
 
@@ -202,7 +273,16 @@ class SpoolLife(RuleBasedStateMachine):
     @rule(data=st.data())
     def merge(self, data):
         waiting = [row for seq, row in self.loose().items() if not row.set_aside and seq not in self.acked]
-        readings = data.draw(st.integers(1, 1 + sum(len(row.batch) for row in waiting)))
+        self.merge_rows(data.draw(st.integers(1, 1 + sum(len(row.batch) for row in waiting))))
+
+    @rule(rows=st.integers(2, 9), readings=st.integers(5, 20), device=st.sampled_from("ab"))
+    def append_and_merge(self, rows, readings, device):
+        for _ in range(rows):
+            self.append(readings, device, set_aside=False)
+        waiting = [row for seq, row in self.loose().items() if not row.set_aside and seq not in self.acked]
+        self.merge_rows(sum(len(row.batch) for row in waiting))
+
+    def merge_rows(self, readings):
         run, gathered = [], 0
         for seq, row in self.loose().items():
             if gathered < readings and not row.set_aside and seq not in self.acked:
@@ -262,6 +342,7 @@ class SpoolLife(RuleBasedStateMachine):
         assert stats.last_seq == self.next_seq - 1
         assert stats.accepted_readings == self.accepted_readings
         assert stats.dropped.get("spool_full", 0) == self.dropped_readings
+        assert stats.dropped.get("thinned", 0) == self.thinned_readings
         assert stats.set_aside_batches == sum(row.set_aside for row in self.rows.values())
         # To the byte, but for what is taken and may be gone already. A block may be larger than its rows were.
         taken = sum(row.size_bytes for seq, row in self.loose().items() if seq in self.acked)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gateway.batch import Batch, Flag, Kind, Reading, is_bad, quality
 from gateway.points import PointTable
 from gateway.uplink.contract import LiveRow
-from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES, JsonFormat
+from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES, JsonFormat, is_whole
 from gateway.uplink.topics import Topics
 
 TAGS = ("temperature", "ventil größe", 'quo"te', "t" * 128)
@@ -139,3 +139,22 @@ def test_topics_fill_in_the_gateway() -> None:
     topics = Topics("{gateway}/a/{gateway}/", gateway_id="x{y}")
     assert topics.status == "x{y}/a/x{y}/status"
     assert topics.data("press") == "x{y}/a/x{y}/data/press"
+
+
+TAG_BYTES = [0, *(len(tag.encode()) for tag in TAGS)]
+
+
+@given(st.lists(readings(), min_size=1, max_size=40).map(Batch.of), st.integers(3_000, 12_000))
+def test_a_batch_that_is_said_to_be_whole_is_one_message(batch, limit):
+    if is_whole(batch, TAG_BYTES, max_payload_bytes=limit):
+        assert len(encode(batch, max_payload_bytes=limit)) == 1
+
+
+def test_usual_batches_are_whole_and_a_text_that_is_all_escapes_is_not():
+    usual = Batch.of([Reading(10**18 + n, 20.123 + n, 1) for n in range(1_000)])
+    assert is_whole(usual, TAG_BYTES, max_payload_bytes=256_000)
+    assert not is_whole(usual, TAG_BYTES, max_payload_bytes=64_000)
+    escapes = Batch.of([Reading(10**18, "\x01" * 1_000, 4, kind=Kind.STR)])
+    (message,) = encode(escapes)
+    assert len(message.payload) > 6_000
+    assert not is_whole(escapes, TAG_BYTES, max_payload_bytes=len(message.payload))
