@@ -194,8 +194,8 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):
         Literal["mask", "read_modify_write"],
         Meta(
             description="How a bit or a byte of a register is written: mask with function 22, which leaves the other "
-            "bits to the device. read_modify_write reads the register and writes it back, which undoes what the device or another "
-            "client changes in between: only for registers that nobody else writes."
+            "bits to the device. read_modify_write reads the register and writes it back, which undoes what the device "
+            "or another client changes in between: only for registers that nobody else writes."
         ),
     ] = "mask"
     tags: Annotated[list[ModbusTag], Meta(min_length=1, description="What is read.")]
