@@ -75,7 +75,7 @@ class Header(Struct, kw_only=True, frozen=True):
     """
 
     gateway: Name
-    topic: Annotated[str, Meta(min_length=1, max_length=1024, pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$")]
+    topic: Annotated[str, Meta(min_length=1, max_length=65_535, pattern=r"^[^+#\x00-\x1f\x7f]+(?!\n)$")]
     format: Literal["json"] = "json"
     max_message_bytes: Annotated[int, Meta(ge=1_000, le=268_435_455)]
     made_ns: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
