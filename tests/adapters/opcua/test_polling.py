@@ -109,7 +109,10 @@ async def test_polling_a_server_that_falls_silent_is_a_lost_source(plc: Plc, mon
     assert plc.server.iserver.attribute_service.read == read
 
 
-async def test_a_polled_tag_that_vanishes_is_told_and_found_again(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_polled_tag_that_vanishes_is_told_and_found_again_thingsboard_gateway_2132(
+    plc: Plc, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """thingsboard-gateway#2132: polling stopped, and nobody was told."""
     folder = await plc.server.nodes.objects.add_folder(2, "Cell")
     variable = await folder.add_variable(ua.NodeId("cell-1", 2), "2:Level", 1.0)
     refuse_some(plc, monkeypatch, {0}, ua.StatusCodes.BadNotSupported)
