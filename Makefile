@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test endurance powercut check format bench fuzz modules modules-long lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
+.PHONY: help demo test endurance powercut chaos check format bench fuzz modules modules-long lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -49,6 +49,9 @@ test: mosquitto tmux prometheus systemd check  ## the checks, then all tests
 
 endurance: mosquitto $(VENV)/.dev  ## the long form of what the tests do in short: a cable that is out for 30 s, a broker for 20 s
 	TIDEGATE_CUT_S=30 TIDEGATE_OUTAGE_S=20 $(BIN)/python -m pytest tests/e2e/test_continuity.py tests/e2e/test_outage.py
+
+chaos: mosquitto $(VENV)/.dev  ## 200 rounds of random kills, cuts and failing disks under load; ARGS="--seed N --rounds M"
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 powercut: $(VENV)/.dev  ## cut a recorded life of the spool at each boundary, in each way, three times
 	TIDEGATE_POWER_CUTS=3 $(BIN)/python -m pytest --timeout 3600 tests/gateway/spool/test_power_cut.py

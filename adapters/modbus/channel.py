@@ -16,7 +16,7 @@ from adapters.modbus.errors import Silent, Unreachable
 from gateway.config.certificates import tls_context
 from gateway.errors import TidegateError
 
-__all__ = ["Channel", "StreamChannel", "open_channel"]
+__all__ = ["Channel", "open_channel"]
 
 MOST_BYTES: Final = 4_096
 

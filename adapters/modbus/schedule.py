@@ -11,7 +11,6 @@ from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 __all__ = [
-    "LONGEST_SILENCE_S",
     "Agenda",
     "Slot",
     "least_patience_s",
@@ -22,7 +21,7 @@ __all__ = [
     "probes_free_again_s",
 ]
 
-LONGEST_SILENCE_S: Final = 60.0
+_LONGEST_SILENCE_S: Final = 60.0
 """A silent unit is asked at least this often, as long as its time-outs take less than a twentieth of the time."""
 
 
@@ -67,7 +66,7 @@ def probe_delay_s(failures: int, *, interval_s: float, timeout_s: float) -> floa
         interval_s: poll interval.
         timeout_s: what each attempt may take away from the units that answer.
     """
-    ceiling_s = max(LONGEST_SILENCE_S, 20 * timeout_s)
+    ceiling_s = max(_LONGEST_SILENCE_S, 20 * timeout_s)
     return min(ceiling_s, max(interval_s, timeout_s) * 2.0 ** min(failures - 1, 20))
 
 

@@ -28,9 +28,9 @@ from adapters.modbus.schedule import patience_s, probe_patience_s, probes_free_a
 from adapters.modbus.units import Unit
 from gateway.batch import BAD_COMMUNICATION, GOOD, Batch
 
-__all__ = ["SPLITS_PER_CYCLE", "Harvest", "Sweep"]
+__all__ = ["Harvest", "Sweep"]
 
-SPLITS_PER_CYCLE: Final = 16
+_SPLITS_PER_CYCLE: Final = 16
 """So that a device which refuses everything does not hold up a cycle with hundreds of attempts."""
 _FADING: Final = 0.999
 """So much of the slowest answer is remembered from one answer to the next."""
@@ -114,7 +114,7 @@ class Sweep:
         interval_s: float,
         timeout_s: float,
         ages: Ages,
-        most_splits: int = SPLITS_PER_CYCLE,
+        most_splits: int = _SPLITS_PER_CYCLE,
     ) -> None:
         self.units = units
         self.line = line

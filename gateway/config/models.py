@@ -306,6 +306,13 @@ class FilterSettings(Section, frozen=True):
     params: Annotated[dict[str, Any], Meta(description="The module's parameters, by name.")] = field(
         default_factory=dict
     )
+    tag_params: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="Parameters of single tags where they differ from params, by tag name; * and ? are wildcards, "
+            "and the first that means a tag counts."
+        ),
+    ] = field(default_factory=dict)
     outputs: Annotated[
         dict[str, Name] | None,
         Meta(

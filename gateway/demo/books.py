@@ -25,12 +25,14 @@ class Books:
         first_seq: number of the first batch it ever had.
         last_seq: number of the last one.
         waiting: readings of each batch that still waits, by its number.
+        dropped: readings that were dropped, for whatever cause.
     """
 
     accepted: int
     first_seq: int
     last_seq: int
     waiting: Mapping[int, int]
+    dropped: int = 0
 
     def kept(self, received: Set[int]) -> int:
         """Readings that wait and have not been received; the broker may have some whose acknowledgement was lost."""
@@ -63,4 +65,5 @@ async def read_books(path: Path) -> Books:
         first_seq=stats.last_seq - stats.accepted_batches + 1,
         last_seq=stats.last_seq,
         waiting=waiting,
+        dropped=sum(stats.dropped.values()),
     )

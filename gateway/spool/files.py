@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ KEPT_ASIDE: Final = 3
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _COMPANIONS: Final = ("", "-wal", "-shm")
 _NOTE_BYTES: Final = 256
+_GRAIN_NS: Final = 100_000_000
 
 
 class FileLock:
@@ -103,23 +105,38 @@ class Names:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = {suffix: _identity(path, suffix) for suffix in _COMPANIONS}
+        names = [path.with_name(path.name + suffix) for suffix in _COMPANIONS]
+        self._database = path
+        self._folder = path.parent
+        self._seen = {name: _identity(name) for name in names}
+        self._unchanged: tuple[int, int, int] | None = None
 
     @property
     def all_lead_there(self) -> bool:
-        """Whether each name still leads to the file that it led to."""
-        return all(seen is None or _identity(self._path, suffix) == seen for suffix, seen in self._seen.items())
+        """Whether each name still leads to the file that it led to. One look, while nothing changes in the folder."""
+        try:
+            found = self._folder.stat()
+        except OSError:
+            return False
+        folder = found.st_dev, found.st_ino, found.st_mtime_ns
+        if folder == self._unchanged:
+            return True
+        if not all(seen is None or _identity(name) == seen for name, seen in self._seen.items()):
+            return False
+        # A folder's time has a grain: what happens to it right after a change may leave the same time.
+        if time.time_ns() - found.st_mtime_ns > _GRAIN_NS:
+            self._unchanged = folder
+        return True
 
     @property
     def database_leads_there(self) -> bool:
         """The same of the database alone."""
-        return _identity(self._path, "") == self._seen[""]
+        return _identity(self._database) == self._seen[self._database]
 
 
-def _identity(path: Path, suffix: str) -> tuple[int, int] | None:
+def _identity(name: Path) -> tuple[int, int] | None:
     try:
-        found = path.with_name(path.name + suffix).stat()
+        found = name.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -5,6 +5,8 @@ last. The number is the same.
 
 A forecast looks back as far as it looks forward, at least ten minutes and at most a day: that a shift began a quarter
 of an hour ago matters to what happens within the hour, and not to what happens within three days.
+
+Part of the room is for rows that wait to become a block, uncompressed; that they come and go does not move a forecast.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from gateway.batch import RECORD_BYTES
 
 __all__ = ["Forecast", "History", "duration_text", "forecast", "forecast_text"]
 
@@ -93,6 +97,8 @@ def forecast(
     used_bytes: int,
     max_bytes: int,
     disk_room_bytes: int,
+    row_bytes: int,
+    most_row_bytes: int,
     bytes_per_reading: float | None,
     wanted_s: float | None,
 ) -> Forecast:
@@ -105,23 +111,28 @@ def forecast(
         used_bytes: payload of all stored readings.
         max_bytes: most that it may be.
         disk_room_bytes: what of the disk the spool's file may still take, and what is free inside the file.
+        row_bytes: those of `used_bytes` that are rows, not blocks.
+        most_row_bytes: what rows take before they become blocks.
         bytes_per_reading: what a reading takes at rest; None where that is not known yet.
         wanted_s: the autonomy that the configuration asks for.
     """
     budget_bytes = max(0, max_bytes - used_bytes)
     disk_bytes = max(0, int(disk_room_bytes / DISK_PART))
     room_bytes = min(budget_bytes, disk_bytes)
+    to_come_bytes = max(0, most_row_bytes - row_bytes)
     full_in_s = None
     per_s, known_s = 0.0, 0.0
     for over_s in WINDOWS_S:
         per_s, known_s = history.rate(now_s, accepted, over_s=over_s)
-        growth = per_s * (bytes_per_reading or 0.0)
-        full_in_s = room_bytes / growth if growth > 0 else None
+        full_in_s = _lasts_s(room_bytes, to_come_bytes, per_s=per_s, bytes_per_reading=bytes_per_reading)
         if known_s < over_s or (full_in_s is not None and full_in_s <= over_s):
             break
     known = known_s >= STEP_S
     full_in_s = full_in_s if known else None
-    autonomy_s = None if full_in_s is None else (room_bytes + used_bytes) / (per_s * (bytes_per_reading or 0.0))
+    autonomy_s = None
+    if known:
+        empty_bytes = room_bytes + used_bytes
+        autonomy_s = _lasts_s(empty_bytes, most_row_bytes, per_s=per_s, bytes_per_reading=bytes_per_reading)
     return Forecast(
         used_bytes=used_bytes,
         room_bytes=room_bytes,
@@ -132,6 +143,16 @@ def forecast(
         full_in_s=None if full_in_s is None else round(full_in_s),
         autonomy_s=None if autonomy_s is None else round(autonomy_s),
         wanted_s=wanted_s,
+    )
+
+
+def _lasts_s(room_bytes: int, for_rows_bytes: int, *, per_s: float, bytes_per_reading: float | None) -> float | None:
+    """How long some room lasts of which a part is for rows; at least as long as it would without any compression."""
+    if not per_s or not bytes_per_reading:
+        return None
+    return (
+        max((room_bytes - for_rows_bytes) / bytes_per_reading, room_bytes / max(bytes_per_reading, RECORD_BYTES))
+        / per_s
     )
 
 
@@ -172,4 +193,6 @@ def duration_text(seconds: float) -> str:
 
 
 def _at_rate(over_s: float) -> str:
-    return "at today's rate" if over_s >= DAY_S else f"at the rate of the last {duration_text(over_s)}"
+    return (
+        "at today's rate" if over_s >= DAY_S else f"at the rate of the last {duration_text(over_s - over_s % STEP_S)}"
+    )

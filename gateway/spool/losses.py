@@ -21,9 +21,18 @@ from gateway.spool.retention import StoredSize
 from gateway.spool.rows import counted, read_row
 from gateway.spool.spoolfile import SpoolFile
 
-__all__ = ["gap_of_waiting", "gaps_of_blocks", "gaps_of_rows", "gaps_of_unreadable", "gaps_of_unreadable_blocks"]
+__all__ = [
+    "gap_of_waiting",
+    "gaps_of_blocks",
+    "gaps_of_rows",
+    "gaps_of_unreadable",
+    "gaps_of_unreadable_blocks",
+    "gaps_of_waiting",
+]
 
 _CHUNK_BYTES: Final = 256 * 1024
+_MANY_READINGS: Final = 20_000
+"""From so many on looking at their times takes more than a millisecond or two."""
 
 _ROW_COLUMNS: Final = "seq, device, at_ns, readings, codec, checksum, data"
 _ROWS: Final = f"SELECT {_ROW_COLUMNS} FROM batches WHERE seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608 - own names
@@ -46,6 +55,13 @@ _AFTER: Final = """
         UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks WHERE last > :seq ORDER BY last LIMIT 1)
         ORDER BY seq LIMIT 1)
 """
+
+
+async def gaps_of_waiting(batches: Sequence[Waiting], cause: str) -> list[Gap]:
+    """The gaps that batches leave which are not stored, or never sent."""
+    if sum(waiting.readings for waiting in batches) < _MANY_READINGS:
+        return _gaps_of_waiting(batches, cause)
+    return await asyncio.to_thread(_gaps_of_waiting, batches, cause)
 
 
 def gap_of_waiting(waiting: Waiting, cause: str) -> Gap:
@@ -111,6 +127,10 @@ async def gaps_of_unreadable_blocks(
         await _gap_by_acceptance(file, _BLOCK_HEAD, last, cause, readings, upto_ns=now_ns)
         for last, readings in blocks.items()
     ]
+
+
+def _gaps_of_waiting(batches: Iterable[Waiting], cause: str) -> list[Gap]:
+    return join_near(gap_of_waiting(waiting, cause) for waiting in batches)
 
 
 def _chunks(rows: Iterable[StoredSize]) -> Iterable[tuple[int, int, Collection[int]]]:

@@ -27,7 +27,7 @@ TRIAL_GATHERS_S: Final = 60.0
 
 TRIAL_INTERVAL_S: Final = 600.0
 LARGEST_TRIED_BYTES: Final = 1 << 20
-_OLDER_COUNT: Final = 0.5
+_OLDER_COUNT: Final = 0.8
 """What an older measurement counts beside a new one of as many readings."""
 
 
@@ -36,10 +36,12 @@ class Outlook:
 
     Args:
         clock: seconds of a steady clock.
+        most_row_bytes: what rows take before they become blocks.
     """
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, *, clock: Callable[[], float], most_row_bytes: int) -> None:
         self._clock = clock
+        self._most_row_bytes = most_row_bytes
         self._history = History(clock())
         self._accepted = 0
         self._readings = 0.0
@@ -84,7 +86,9 @@ class Outlook:
         self.measured(readings, await asyncio.to_thread(_compressed_bytes, sample))
         return True
 
-    def forecast(self, *, used_bytes: int, max_bytes: int, disk_room_bytes: int, wanted_s: float | None) -> Forecast:
+    def forecast(
+        self, *, used_bytes: int, row_bytes: int, max_bytes: int, disk_room_bytes: int, wanted_s: float | None
+    ) -> Forecast:
         """How long the room lasts; see `forecast`."""
         now_s = self._clock()
         self._history.note(now_s, self._accepted)
@@ -95,6 +99,8 @@ class Outlook:
             used_bytes=used_bytes,
             max_bytes=max_bytes,
             disk_room_bytes=disk_room_bytes,
+            row_bytes=row_bytes,
+            most_row_bytes=self._most_row_bytes,
             bytes_per_reading=self._bytes / self._readings if self._readings else None,
             wanted_s=wanted_s,
         )

@@ -13,11 +13,11 @@ from gateway.spool.blocks import Left
 from gateway.spool.commit import Group
 from gateway.spool.line import Waiting
 from gateway.spool.losses import (
-    gap_of_waiting,
     gaps_of_blocks,
     gaps_of_rows,
     gaps_of_unreadable,
     gaps_of_unreadable_blocks,
+    gaps_of_waiting,
 )
 from gateway.spool.retention import Admission, StoredSize, admit, choose_victims
 from gateway.spool.rows import counted
@@ -127,12 +127,12 @@ async def decide(
         *noted,
         *(given_up[seq] for seq in noted_acked if seq in given_up),
         *(gap for waiting in taken for gap in waiting.gaps),
-        *(gap_of_waiting(waiting, "set_aside") for waiting in stored if waiting.set_aside),
+        *await gaps_of_waiting([waiting for waiting in stored if waiting.set_aside], "set_aside"),
         *await gaps_of_unreadable(file, unreadable, "corrupt"),
         *await gaps_of_unreadable_blocks(file, unreadable_blocks, "corrupt", now_ns=now_ns),
         *await gaps_of_rows(file, lost_rows, "spool_full"),
         *await gaps_of_blocks(file, victim_blocks, "spool_full", left=left_in, now_ns=now_ns),
-        *(gap_of_waiting(waiting, "spool_full") for waiting in refused),
+        *await gaps_of_waiting(refused, "spool_full"),
     ]
     return Group(
         after_seq=totals.last_seq,

@@ -16,7 +16,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from gateway.batch import EMPTY, Batch
+from gateway.batch import EMPTY, RECORD_BYTES, Batch
 from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch, SpoolError, SpoolRefused
 from gateway.gap import Gap
@@ -107,7 +107,7 @@ class Spool:
         self._mark_timer: asyncio.TimerHandle | None = None
         self._unreadable: dict[int, int] = {}
         self._unreadable_blocks: dict[int, int] = {}
-        self._outlook = Outlook(clock=clock)
+        self._outlook = Outlook(clock=clock, most_row_bytes=2 * block_readings(settings.max_bytes) * RECORD_BYTES)
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
             self._with_file,
@@ -561,6 +561,7 @@ class Spool:
             notice=self._file.notice,
             forecast=self._outlook.forecast(
                 used_bytes=used_bytes,
+                row_bytes=totals.size_bytes - totals.block_bytes,
                 max_bytes=self._settings.max_bytes,
                 disk_room_bytes=self._file.free_bytes + max(0, file_bytes - used_bytes),
                 wanted_s=None if wanted_h is None else wanted_h * 3600,

@@ -18,7 +18,7 @@ async def fill(spool: Spool) -> list[asyncio.Task[int]]:
     """Appends until the disk refuses; the appends, of which the last ones still wait."""
     appends: list[asyncio.Task[int]] = []
     while True:
-        group = [asyncio.create_task(spool.append("plc", batch_of(100, mark=n))) for n in range(20)]
+        group = [asyncio.create_task(spool.append("plc", batch_of(100, mark=n))) for n in range(100)]
         appends += group
         await until(lambda group=group: all(task.done() for task in group) or spool.stats.state == "failing")
         if spool.stats.state == "failing":

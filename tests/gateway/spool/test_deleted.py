@@ -8,6 +8,7 @@ import pytest
 
 from gateway.metrics import Metrics
 from gateway.spool import store
+from gateway.spool.files import Names
 from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running
 from tests.waiting import until
 
@@ -130,3 +131,17 @@ async def test_a_row_is_committed_only_into_a_file_with_a_name(path, monkeypatch
         assert path.exists()
         assert (await drain(spool))[-1].seq == seq
         assert spool.stats.accepted_batches == 2
+
+
+async def test_a_folder_in_which_nothing_changes_is_looked_at_once(path):
+    path.parent.mkdir()
+    with path.open("w"):  # what is open keeps its number, so that no other file can have it
+        names = Names(path)
+        await until(lambda: names.all_lead_there and names._unchanged)
+        (path.parent / "other").touch()
+        assert names.all_lead_there
+        path.unlink()  # in the same grain of the folder's time as the other one, perhaps
+        assert not names.all_lead_there
+        path.touch()
+        assert not names.all_lead_there
+        assert not names.database_leads_there

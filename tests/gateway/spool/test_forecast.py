@@ -10,7 +10,7 @@ from tests.gateway.spool.harness import batch_of, open_spool, running
 GB = 1_000_000_000
 
 
-def looked(per_s_by_hour, *, used=0, max_bytes=4 * GB, disk=100 * GB, each=4.0, wanted_s=None):
+def looked(per_s_by_hour, *, used=0, rows=0, most_rows=0, max_bytes=4 * GB, disk=100 * GB, each=4.0, wanted_s=None):
     """The forecast at the end of some hours, each with its own rate."""
     history, now_s, accepted = History(0.0), 0.0, 0
     for per_s in per_s_by_hour:
@@ -25,6 +25,8 @@ def looked(per_s_by_hour, *, used=0, max_bytes=4 * GB, disk=100 * GB, each=4.0, 
         used_bytes=used,
         max_bytes=max_bytes,
         disk_room_bytes=disk,
+        row_bytes=rows,
+        most_row_bytes=most_rows,
         bytes_per_reading=each,
         wanted_s=wanted_s,
     )
@@ -49,6 +51,16 @@ def test_it_looks_back_as_far_as_it_looks_forward():
     assert looked(per_hour, max_bytes=4 * GB).readings_per_s == 250.0
     text = forecast_text(looked(per_hour, max_bytes=2_000_000), connected=False)
     assert text == "full in 8 min 20 s at the rate of the last 10 min"
+
+
+def test_rows_that_become_a_block_do_not_move_it():
+    before = looked([1000] * 30, used=20_000_000, rows=2_400_000, most_rows=3_000_000, max_bytes=40_000_000)
+    after = looked([1000] * 30, used=18_000_000, rows=400_000, most_rows=3_000_000, max_bytes=40_000_000)
+    assert before.full_in_s == after.full_in_s == (40_000_000 - 17_600_000 - 3_000_000) // 4_000
+    assert before.autonomy_s == after.autonomy_s == 37_000_000 // 4_000
+    # At the end there is room for rows still, as long as there is any.
+    last = looked([1000] * 30, used=39_760_000, rows=0, most_rows=3_000_000, max_bytes=40_000_000)
+    assert (last.full_in_s, last.room_bytes) == (10, 240_000)
 
 
 def test_a_small_disk_limits_it_and_says_so():
@@ -126,7 +138,8 @@ async def test_a_spool_measures_what_comes_and_what_it_takes_compressed(tmp_path
         assert seen.readings_per_s == 10.0
         assert 0 < seen.bytes_per_reading < 12
         assert seen.used_bytes == spool.stats.backlog_bytes
-        assert seen.full_in_s == pytest.approx(seen.room_bytes / (10.0 * seen.bytes_per_reading), rel=0.01)
+        for_rows = 2 * 1_000_000 // 16 - seen.used_bytes
+        assert seen.full_in_s == pytest.approx((seen.room_bytes - for_rows) / (10.0 * seen.bytes_per_reading), rel=0.01)
         assert seen.too_short
         spool._merger.readings = 1000
         await spool._merger.merge()

@@ -69,13 +69,13 @@ async def test_what_was_delivered_is_not_given_again(tmp_path):
             assert salvage.lost.readings == 0
 
 
-@pytest.mark.parametrize("filling", [b"\0", b"\x0d"], ids=["zeros", "pages of a table"])
-def test_any_page_may_be_gone(original, damaged, filling):
+def test_any_page_may_be_gone(original, damaged):
     """Each page by itself, the head and the roots among them: the other rows are read, and what is missing is known."""
     content = damaged.read_bytes()
     waiting = {row.seq: row.readings for row in original.rows}
     heavy = 0
     for start in range(0, len(content), PAGE):
+        filling = b"\0\x0d"[start // PAGE % 2 :][:1]  # zeros, or something like a page of a table
         damaged.write_bytes(content[:start] + filling * PAGE + content[start + PAGE :])
         found, salvage = read(damaged, original)
         gone = waiting.keys() - found.keys()
@@ -172,7 +172,7 @@ def test_rows_that_were_merged_count_where_their_block_is_broken(original, tmp_p
 def test_noise_anywhere_costs_what_it_hits_and_no_more(original, damaged):
     chance = random.Random(4)
     content = damaged.read_bytes()
-    for _ in range(150):
+    for _ in range(60):
         spoilt = bytearray(content)
         for _ in range(chance.choice((1, 3, 30))):
             start = chance.randrange(len(spoilt))

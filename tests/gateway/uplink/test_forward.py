@@ -101,7 +101,7 @@ async def test_a_second_run_sends_nothing_unless_it_is_asked_to(broker: Broker, 
 @pytest.mark.parametrize("for_good", [False, True], ids=["a moment", "for good"])
 async def test_a_run_that_is_cut_off_goes_on_where_it_was(broker: Broker, tmp_path: Path, for_good) -> None:
     """By itself where the line is back at once; else with the next run."""
-    path = many(tmp_path, 3_000)
+    path = many(tmp_path, 1_500)
     async with subscribed(broker.port) as watcher, Wire(broker.port) as wire:
         cut = False
 
@@ -120,16 +120,16 @@ async def test_a_run_that_is_cut_off_goes_on_where_it_was(broker: Broker, tmp_pa
                 with pytest.raises(UplinkError, match=rf"MQTT broker 127\.0\.0\.1:{wire.port}: "):
                     await run
             else:
-                assert await run == Forwarded(batches=3_000, readings=9_000)
+                assert await run == Forwarded(batches=1_500, readings=4_500)
         assert cut
         if for_good:
             done = await send(path, broker.port)
-            assert 300 < done.skipped < 3_000
-            assert done.batches == 3_000 - done.skipped
-        await until(lambda: {message.payload["seq"] for message in watcher.messages} == {*range(1, 3_001)})
+            assert 300 - 16 < done.skipped < 1_500
+            assert done.batches == 1_500 - done.skipped
+        await until(lambda: {message.payload["seq"] for message in watcher.messages} == {*range(1, 1_501)})
         # What was under way when the line was cut, and nothing else, is sent twice.
-        assert len(watcher.messages) <= 3_000 + 16
-        assert await send(path, broker.port) == Forwarded(skipped=3_000)
+        assert len(watcher.messages) <= 1_500 + 16
+        assert await send(path, broker.port) == Forwarded(skipped=1_500)
 
 
 async def test_a_large_batch_is_cut_where_the_gateway_cuts_it(broker: Broker, tmp_path: Path) -> None:

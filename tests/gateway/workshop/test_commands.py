@@ -115,7 +115,7 @@ def test_a_module_in_zig_does_what_one_in_c_does(zig: Path) -> None:
     with trial_host() as host:
         loaded = host.load_bytes(zig.read_bytes(), zig)
         assert (loaded.manifest.name, loaded.manifest.state) == ("my_zig", 1)
-        first = Instance(host, loaded, points, (60.0,), outputs=outputs)
+        first = Instance(host, loaded, points, [(60.0,)] * 2_000, outputs=outputs)
         stranger = Batch.of([Reading(5, "as it is", 10_001, kind=Kind.STR)])
         assert first.process(stranger) is stranger
         later = list(points)
@@ -129,13 +129,13 @@ def test_a_module_in_zig_does_what_one_in_c_does(zig: Path) -> None:
             ]
         state = first.save()
         first.close()
-        second = Instance(host, loaded, later, (60.0,), outputs=[[20_000 + point for point in later]])
+        second = Instance(host, loaded, later, [(60.0,)] * 2_000, outputs=[[20_000 + point for point in later]])
         second.load(state)
         low = Batch.of(Reading(3_000_000_000, 0.0, point) for point in later)
         held = [reading.value for reading in second.process(low) if reading.flags]
         assert held == [float(2 * (point % 7)) for point in later]
         second.close()
         with pytest.raises(GuestFailure, match="does not take these parameters"):
-            Instance(host, loaded, [1, 1], (60.0,))
+            Instance(host, loaded, [1, 1], [(60.0,), (60.0,)])
         with pytest.raises(GuestFailure, match="does not take these parameters"):
-            Instance(host, loaded, [1], (0.0,))
+            Instance(host, loaded, [1], [(0.0,)])
