@@ -12,7 +12,8 @@ Importing this folder costs next to nothing; `PROTOCOL.create` imports asyncua (
     client, secure, trust              asyncua's client made fit for secured sessions; what comes before; whom it trusts
     session, items, failures, binary   what is asked of a server, through asyncua
     places, types, standard, shapes    where variables are, and how its structures are made, learned in each session
-    publish, continuity, poll, adapter the life of one session, and going on with the one before
+    publish, continuity, poll, reader  what comes in one session, and going on with the one before
+    adapter                            one device, session by session
     ask, read, browse                  services that look at a server, in requests that it takes
     targets, variables, explore        a person's look at its tree, over a connection of its own
     survey                             all variables of a tree, for a file of tags

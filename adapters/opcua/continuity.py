@@ -22,7 +22,7 @@ from adapters.base import Memory
 from adapters.opcua.kept import Kept, Next, Subscribed, decide, read_kept, read_mark, write_mark
 from adapters.opcua.session import Session
 
-__all__ = ["Continuity", "Held", "Subscription"]
+__all__ = ["Continuity", "Held", "Subscription", "is_continued"]
 
 _MOST_SILENT: Final = 3
 """Sessions that took subscriptions over and never heard of them, one after the other, before these are given up."""
@@ -48,6 +48,11 @@ class Subscription(NamedTuple):
 
     granted: Subscribed
     held: Held | None = None
+
+
+def is_continued(subscriptions: Sequence[Subscription]) -> bool:
+    """Whether these are those of an earlier session."""
+    return any(one.held is not None for one in subscriptions)
 
 
 class Continuity:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 import struct
+from pathlib import Path
 from random import Random
 from typing import Any
 
 from asyncua import ua
 from asyncua.ua.ua_binary import struct_to_binary
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from adapters.opcua.ask import results_of
 from adapters.opcua.decode import Items
@@ -21,7 +24,7 @@ from adapters.opcua.poll import content_of
 from adapters.opcua.read import as_readings, attribute, data_values, notification, refusal
 from adapters.opcua.wire import Malformed
 from gateway.batch import is_bad
-from tests.adapters.opcua.certificates import SERVER_URI, make, rsa_key
+from tests.adapters.opcua.certificates import SERVER_URI
 from tests.fuzz.opcua import CAPTURES, TIME
 from tests.fuzz.targets import Target
 
@@ -121,22 +124,24 @@ def results(data: bytes, _draw: Random) -> None:
         assert all(isinstance(one, kind) for one in found)
 
 
-_OURS, _OTHER = make(), make("other", key=rsa_key(1))
-_ISSUER = make("plant", key=rsa_key(2), ca=True, uri=None, hosts=())
-_ISSUED = make("plc-7", issuer=_ISSUER)
-_KNOWN = (_OURS.der, _ISSUER.der)
-_NOW = dt.datetime.now(dt.UTC)
+_PEM = (Path(__file__).parent / "certificates.pem").read_bytes()
+"""A server's, another's, an issuer's, and one that the issuer signed; fixed, so that an input can be seen again."""
+_OURS, _OTHER, _ISSUER, _ISSUED = (
+    one.public_bytes(serialization.Encoding.DER) for one in x509.load_pem_x509_certificates(_PEM)
+)
+_SIGNED = [x509.load_der_x509_certificate(one).tbs_certificate_bytes for one in (_OURS, _ISSUER, _ISSUED)]
+_NOW = dt.datetime(2026, 1, 31, tzinfo=dt.UTC)
 
 
 def certificate(data: bytes, _draw: Random) -> None:
-    """Nobody is trusted but by the very bytes that are, or that an issuer signed."""
+    """Nobody is trusted but by the very content that is, or that an issuer signed; it may be wrapped otherwise."""
     try:
         chain = split_chain(data)
     except ValueError:
         return
-    failed = failed_checks(chain, trusted=_KNOWN, now=_NOW, host="127.0.0.1", application_uri=SERVER_URI)
-    if not failed:
-        assert chain[0] in (*_KNOWN, _ISSUED.der)
+    known = (_OURS, _ISSUER)
+    if not failed_checks(chain, trusted=known, now=_NOW, host="127.0.0.1", application_uri=SERVER_URI):
+        assert x509.load_der_x509_certificate(chain[0]).tbs_certificate_bytes in _SIGNED
 
 
 _KEPT = Kept(
@@ -165,6 +170,6 @@ TARGETS = [
         [struct.pack("<i", 2 * len(some)) + b"".join(map(struct_to_binary, some)) * 2 for _, some in _RESULTS.values()],
         results,
     ),
-    Target("opcua.certificate", [_OURS.der, _OTHER.der, _ISSUED.der, _ISSUED.der + _ISSUER.der], certificate),
+    Target("opcua.certificate", [_OURS, _OTHER, _ISSUED, _ISSUED + _ISSUER], certificate),
     Target("opcua.kept", [_KEPT.encode(), write_mark(_KEPT.epoch, {78: 5, 79: 6})], kept),
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -31,8 +32,8 @@ from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
 __all__ = ["CarryWriter", "whole_file"]
 
-_POINTS_IN_SECTION: Final = 10_000
-_GAPS_IN_SECTION: Final = 10_000
+_POINTS_IN_SECTION: Final = 1_000
+_GAPS_IN_SECTION: Final = 1_000
 
 
 class CarryWriter:
@@ -192,11 +193,16 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
     except OSError as error:
         if error.filename is not None and str(error.filename) not in (str(part), str(path)):
             raise
-        part_of = f"{path} cannot be written ({error.strerror})"
-        raise SpoolError(f"{part_of}. Is it mounted for writing, and has it room?") from error
+        raise SpoolError(f"{path} cannot be written ({error.strerror}). {_advice(error)}") from error
     finally:
         with suppress(OSError):
             part.unlink()
+
+
+def _advice(error: OSError) -> str:
+    if error.errno == errno.EFBIG:
+        return "Its file system takes no file that large, as FAT does above 4 GB: take a medium with exFAT or ext4"
+    return "Is it mounted for writing, and has it room?"
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncua import Server, ua
 from asyncua.crypto.permission_rules import User, UserRole
+from asyncua.server.address_space import AttributeValue, NodeData
 from asyncua.server.internal_subscription import InternalSubscription
 from asyncua.server.subscription_service import SubscriptionService
 
@@ -80,16 +81,16 @@ class Plc:
     async def add(self, name: str, value: Any, *, namespace: int = 2) -> None:
         await self.add_all({name: value}, namespace=namespace)
 
-    async def add_all(self, values: dict[str, Any], *, below: ua.NodeId | None = None, namespace: int = 2) -> None:
+    async def add_all(self, values: dict[str, Any], *, namespace: int = 2) -> None:
         """Adds variables whose node ids are ns=2;s=NAME; one that an earlier test added gets the new value.
 
-        Put `below` folders where they are thousands: asyncua compares each with all its siblings.
+        For thousands there is `put`: asyncua compares each with all its siblings.
         """
         variants = [value if isinstance(value, ua.Variant) else ua.Variant(value) for value in values.values()]
         results = await self.server.iserver.isession.add_nodes(
             [
                 ua.AddNodesItem(
-                    ParentNodeId=below or ua.NodeId(ua.ObjectIds.ObjectsFolder),
+                    ParentNodeId=ua.NodeId(ua.ObjectIds.ObjectsFolder),
                     ReferenceTypeId=ua.NodeId(ua.ObjectIds.Organizes),
                     RequestedNewNodeId=ua.NodeId(name, namespace),
                     BrowseName=ua.QualifiedName(name, 2),
@@ -105,6 +106,19 @@ class Plc:
                 await self.write(name, ua.DataValue(variant, SourceTimestamp=datetime.now(UTC)))
             else:
                 result.StatusCode.check()
+
+    async def put(self, values: dict[str, float]) -> None:
+        """Adds variables that no folder knows, ns=2;s=NAME: asyncua takes seconds to put thousands into a tree."""
+        first, *others = values
+        await self.add(first, values[first])
+        aspace = self.server.iserver.aspace
+        model = aspace[ua.NodeId(first, 2)].attributes
+        for name in others:
+            made = NodeData(ua.NodeId(name, 2))
+            made.attributes = {number: AttributeValue(one.value) for number, one in model.items()}
+            value = ua.DataValue(ua.Variant(values[name]), SourceTimestamp=datetime.now(UTC))
+            made.attributes[ua.AttributeIds.Value] = AttributeValue(value)
+            aspace[made.nodeid] = made
 
     async def write(self, name: str, value: ua.DataValue) -> None:
         result = await self.server.iserver.aspace.write_attribute_value(

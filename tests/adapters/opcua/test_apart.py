@@ -16,7 +16,7 @@ from adapters.base import Explorer, Writer
 from adapters.opcua import PROTOCOL
 from gateway.batch import Kind
 from gateway.errors import SourceLost, TidegateError
-from tests.adapters.opcua.plc import URI, Plc, Rig
+from tests.adapters.opcua.plc import URI, Line, Plc, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -387,6 +387,24 @@ async def test_browse_paths_are_looked_up_in_each_session(shapes: Plc) -> None:
         await until(lambda: rig.of("temp")[-1].value == 9.0)
 
 
+async def test_a_path_is_looked_up_once_a_session(shapes: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = await shapes.server.nodes.objects.add_folder(2, "Once")
+    await folder.add_variable(ua.NodeId("once", 2), "2:Row", [1.0, 2.0])
+    asked: list[int] = []
+    translate = InternalSession.translate_browsepaths_to_nodeids
+
+    async def counted(self: InternalSession, paths: list[ua.BrowsePath]) -> list[ua.BrowsePathResult]:
+        asked.append(len(paths))
+        return await translate(self, paths)
+
+    monkeypatch.setattr(InternalSession, "translate_browsepaths_to_nodeids", counted)
+    nodes = {"row": "/Objects/2:Once/2:Row", "again": "/Objects/2:Once/2:Row"}
+    rig = Rig(shapes.port, nodes, apart={"row": {"elements": 2}, "again": {"elements": 1}})
+    async with rig.running():
+        await rig.seen()
+    assert asked == [2]
+
+
 async def test_an_ambiguous_path_is_refused(shapes: Plc) -> None:
     objects = shapes.server.nodes.objects
     for number in (1, 2):
@@ -399,12 +417,11 @@ async def test_an_ambiguous_path_is_refused(shapes: Plc) -> None:
 
 async def test_a_server_that_goes_while_types_are_learned_is_a_lost_source(shapes: Plc) -> None:
     await add(shapes, "cut", machine("cut"))
-    from tests.adapters.opcua.plc import Line
 
-    for passes in range(4, 16):
+    async def cut_after(passes: int) -> None:
         async with Line(shapes, passes).open() as line:
             rig = Rig(line.port, {"m": "ns=2;s=cut"}, apart={"m": {"fields": FIELDS}}, timeout_s=0.3)
-            async with rig.running() as task:
-                await asyncio.wait([task], timeout=20)
-                assert task.done()
-                assert isinstance(task.exception(), SourceLost)
+            with pytest.raises(SourceLost):
+                await asyncio.wait_for(rig.adapter.run(rig.emit), 30)
+
+    await asyncio.gather(*map(cut_after, range(4, 16)))

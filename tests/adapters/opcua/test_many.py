@@ -14,7 +14,6 @@ MADE = make()
 
 ITEMS = 20_000
 CHANGED = 500
-IN_A_FOLDER = 200
 
 
 @pytest.mark.timeout(240)
@@ -24,10 +23,7 @@ async def test_twenty_thousand_items_in_one_encrypted_session_telegraf_14568(tmp
     here = site(tmp_path)
     trust(here, MADE)
     try:
-        for first in range(0, ITEMS, IN_A_FOLDER):
-            folder = await plc.server.nodes.objects.add_folder(ua.NodeId(f"folder{first}", 2), f"2:folder{first}")
-            variables = {f"t{index}": float(index) for index in range(first, first + IN_A_FOLDER)}
-            await plc.add_all(variables, below=folder.nodeid)
+        await plc.put({f"t{index}": float(index) for index in range(ITEMS)})
         created: list[int] = []
         create = plc.service.create_monitored_items
 

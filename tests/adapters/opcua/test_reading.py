@@ -45,7 +45,8 @@ async def test_values_of_every_type(plc: Plc) -> None:
     assert rig.errors("unsupported_value") == 2
 
 
-async def test_statuses_times_and_the_overflow_bit(plc: Plc) -> None:
+async def test_statuses_times_and_the_overflow_bit_telegraf_10849(plc: Plc) -> None:
+    """telegraf#10849: the last good value came with a bad status. Here what is bad has no value."""
     await plc.add("mixed", 1.0)
     rig = Rig(plc.port, {"mixed": "ns=2;s=mixed"})
     async with rig.running():

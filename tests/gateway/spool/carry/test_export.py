@@ -1,6 +1,7 @@
 """What an export holds: everything that waits, once, bit by bit; made beside a running gateway; whole or not there."""
 
 import asyncio
+import errno
 import os
 import shutil
 import sqlite3
@@ -75,7 +76,7 @@ def test_rows_become_blocks_and_blocks_stay_as_they_are(original, sender, tmp_pa
     ]
     with CarryReader(target) as carried:
         (gap,) = carried.gaps
-    assert (gap["device"], gap["cause"], gap["readings"]) == ("plc-0", "set_aside", 7)
+    assert (gap.device, gap.cause, gap.readings) == ("plc-0", "set_aside", 7)
 
 
 async def test_an_export_beside_a_running_gateway_is_of_one_moment(tmp_path, sender):
@@ -185,13 +186,20 @@ def test_a_medium_that_is_full_or_missing_is_said_and_leaves_nothing(original, s
     with pytest.raises(SpoolError, match=r"nowhere/out\.tide cannot be written \(No such file"):
         export_spool(original.path, tmp_path / "nowhere" / "out.tide", sender=sender)
 
-    def full(_descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(writer.os, "fsync", full)
-    with pytest.raises(SpoolError, match=r"cannot be written \(No space left on device\)"):
-        export_spool(original.path, tmp_path / "out.tide", sender=sender._replace(key=made(tmp_path, monkeypatch)))
+    key = made(tmp_path, monkeypatch)
+    for number, advice in ((errno.ENOSPC, "has it room"), (errno.EFBIG, "take a medium with exFAT or ext4")):
+        # What the kernel says of a full stick, and FAT of a file above 4 GB.
+        monkeypatch.setattr(writer.os, "fsync", refusing(number))
+        with pytest.raises(SpoolError, match=rf"out\.tide cannot be written \({os.strerror(number)}\).*{advice}"):
+            export_spool(original.path, tmp_path / "out.tide", sender=sender._replace(key=key))
     assert not list(tmp_path.glob("*tide*"))
+
+
+def refusing(number):
+    def fsync(_descriptor):
+        raise OSError(number, os.strerror(number))
+
+    return fsync
 
 
 def made(folder, monkeypatch):
