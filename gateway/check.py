@@ -127,6 +127,7 @@ def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | N
             problems += [
                 Problem(keypath.join(where, below), what) for below, what in output_mistakes(settings, manifest)
             ]
+            problems += _own_params(settings, manifest, where)
         if settings.shadow is not None:
             params = settings.params if settings.shadow.params is None else settings.shadow.params
             problems += _module(settings.shadow, params, keypath.key(where, "shadow"), base)[1]
@@ -152,6 +153,17 @@ def _module(
         return None, [Problem(keypath.key(where, "module"), str(error))]
     place = keypath.key(where, "params")
     return manifest, [Problem(keypath.key(place, name), what) for name, what in check_params(manifest, params)]
+
+
+def _own_params(settings: FilterSettings, manifest: Manifest, where: str) -> list[Problem]:
+    """What is wrong with the parameters of single tags, beside what is wrong with the filter's."""
+    place = keypath.key(where, "tag_params")
+    return [
+        Problem(keypath.key(keypath.key(place, pattern), name), what)
+        for pattern, own in settings.tag_params.items()
+        for name, what in check_params(manifest, {**settings.params, **own})
+        if name in own
+    ]
 
 
 def _idle_patterns(
@@ -181,6 +193,12 @@ def _idle_patterns(
             for index, pattern in enumerate(settings.tags)
             if not any(matches([pattern], tag) for tag in tags)
         ]
+    worked_on = {tag for step in steps.values() for tag in step.tags}
+    problems += [
+        Problem(keypath.key(keypath.key(where, "tag_params"), pattern), "means no tag that this filter works on")
+        for pattern in (settings.tag_params if worked_on else ())
+        if not any(matches([pattern], tag) for tag in worked_on)
+    ]
     told = set()
     for name, step in steps.items():
         for below, what in step.mistakes:

@@ -270,12 +270,14 @@ def stats(file: Path | None, config: Path | None, *, by_device: bool, as_json: b
 @click.option("--since", help="Only gaps that end then or later: 36h (ago; s, m, h, d) or 2026-03-01T06:00 (UTC).")
 @_json_option
 def gaps(file: Path | None, config: Path | None, since: str | None, *, as_json: bool) -> None:
-    """List the intervals in which readings are missing. The gateway may run meanwhile.
+    """List the intervals in which readings are missing: of a spool, or as they were in an exported FILE.
 
-    The newest 10,000 are kept, and all that the broker was not told of yet. `readings` -: nobody knows how many.
+    The gateway may run meanwhile. The newest 10,000 are kept, and all that the broker was not told of yet. `readings`
+    -: nobody knows how many.
     """
     import time
 
+    from gateway.spool.carry.reader import is_carried
     from gateway.spool.gaplist import listed, since_ns
 
     path = _spool_path(file, config)
@@ -283,7 +285,20 @@ def gaps(file: Path | None, config: Path | None, since: str | None, *, as_json: 
         after_ns = 0 if since is None else since_ns(since, now_ns=time.time_ns())
     except TidegateError as error:
         raise click.UsageError(f"--since: {error}") from None
-    _print(listed(path, since_ns=after_ns), as_json=as_json)
+    if is_carried(path):
+        _print(_carried_gaps(path, after_ns), as_json=as_json)
+    else:
+        _print(listed(path, since_ns=after_ns), as_json=as_json)
+
+
+def _carried_gaps(path: Path, after_ns: int) -> dict[str, Any]:
+    from msgspec import to_builtins
+
+    from gateway.spool.carry.reader import CarryReader
+
+    with CarryReader(path) as carried:
+        gaps = [to_builtins(gap) for gap in carried.gaps if gap.to_ns >= after_ns]
+    return {"file": str(path), "rows": len(gaps), "gaps": gaps}
 
 
 @spool.command("salvage")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from adapters.registry import protocol
 from gateway.check import chain_of
@@ -147,18 +147,25 @@ def _together(devices: Sequence[DeviceSettings]) -> list[str]:
 
 def _filter(number: int, settings: FilterSettings, steps: Mapping[str, Step]) -> list[str]:
     name = settings.name or settings.module
-    params = ", ".join(f"{key} = {value}" for key, value in settings.params.items()) or "no parameters"
+    params = _params(settings.params) or "no parameters"
     fails = {"pass": "its readings pass unfiltered", "set_aside": "its readings are set aside, not sent"}
     module = "" if name == settings.module else f" ({settings.module})"
     lines = [
         *_indented(f"{number}. {name}{module}: {params}", 2),
+        *(line for pattern, own in settings.tag_params.items() for line in _indented(f"{pattern}: {_params(own)}", 6)),
         *_indented(f"when it fails on a batch, {fails[settings.on_failure]}", 6),
     ]
+    if settings.shadow is not None:
+        lines += _indented(f"{settings.shadow.module} runs beside it as its shadow and changes nothing", 6)
     for device, step in steps.items():
         lines += _indented(f"{device}: {_some(step.tags)}", 6)
         if step.derived:
             lines += _indented(f"makes {_some([one.tag for one in step.derived])}", 8)
     return lines
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} = {value}" for key, value in params.items())
 
 
 def _some(tags: Sequence[str]) -> str:

@@ -40,6 +40,10 @@ FORMATS: Final[dict[TypeName, str]] = {
     "float64": "d",
     "bcd16": "H",
     "bcd32": "I",
+    "uint8_low": "B",
+    "uint8_high": "B",
+    "int8_low": "b",
+    "int8_high": "b",
 }
 """How `struct` and `array` name a number of each type."""
 _BCD: Final = ("bcd16", "bcd32")
@@ -160,6 +164,15 @@ def _numbers(items: list[Item], start: int) -> _Column:
 
     if wire_format == "H" and not swap:
         return lambda words, _heap: array(wide_format, pick(words))
+
+    byte = items[0].byte
+    if byte is not None:
+
+        def halves(words: Sequence[int], _heap: bytearray) -> array[Any]:
+            view = memoryview(array("H", pick(words))).cast("B").cast(wire_format)  # type: ignore[call-overload]
+            return array(wide_format, view[byte::2].tolist())
+
+        return halves
 
     def column(words: Sequence[int], _heap: bytearray) -> array[Any]:
         packed = array("H", pick(words))

@@ -5,9 +5,9 @@ The rules, complete:
 - A coil or a holding register can be written, an input register or a discrete input cannot (MODBUS Application
   Protocol V1.1b3, 4.3). A coil is written by function 5, one register by 6, more by 16 in one request, at most 123.
   Where the device has no single writes, a coil is written by function 15 and one register by 16.
-- A bit of a register is written by function 22, with which the device itself leaves the other bits alone. Another way
-  is only taken where the settings ask for it (`with_bit`): reading the register and writing it back undoes what the
-  device or another client changes in between.
+- A bit or a byte of a register is written by function 22, with which the device itself leaves the other bits alone.
+  Another way is only taken where the settings ask for it (`with_bit`): reading the register and writing it back undoes
+  what the device or another client changes in between.
 - A bool takes true and false, and 1 and 0. A bool that is a whole register becomes 1 or 0.
 - An integer takes whole numbers, 5.0 too, within the range of its type. Nothing is clipped.
 - BCD takes whole numbers of at most four or eight digits.
@@ -44,6 +44,10 @@ _INTEGERS: Final = {
     "uint64": (0, (1 << 64) - 1),
     "bcd16": (0, 9_999),
     "bcd32": (0, 99_999_999),
+    "uint8_low": (0, 255),
+    "uint8_high": (0, 255),
+    "int8_low": (-128, 127),
+    "int8_high": (-128, 127),
 }
 _LARGEST: Final = sys.float_info.max
 _FLOATS: Final = {"float32": (">f", 3.4028234663852886e38), "float64": (">d", _LARGEST)}
@@ -104,6 +108,11 @@ def encode(item: Item, value: Value, *, single: bool = True) -> Write:
         mask = 1 << (item.bit ^ 8 if item.bytes_swapped else item.bit)
         words = (0xFFFF ^ mask, mask if _bool(value) else 0)
         return Write(item.unit_id, Function.MASK, item.address, words)
+    if item.byte is not None:
+        shift = 8 * item.byte
+        return Write(
+            item.unit_id, Function.MASK, item.address, (0xFFFF ^ 0xFF << shift, (_integer(item, value) & 0xFF) << shift)
+        )
     registers = _registers(item, _bytes(item, value))
     function = Function.REGISTER if single and len(registers) == 1 else Function.REGISTERS
     return Write(item.unit_id, function, item.address, registers)

@@ -30,6 +30,10 @@ REGISTERS: Final[dict[TypeName, int]] = {
     "float64": 4,
     "bcd16": 1,
     "bcd32": 2,
+    "uint8_low": 1,
+    "uint8_high": 1,
+    "int8_low": 1,
+    "int8_high": 1,
 }
 """How many a value takes, but for a string."""
 _KINDS: Final[dict[TypeName, Kind]] = {
@@ -45,6 +49,10 @@ _KINDS: Final[dict[TypeName, Kind]] = {
     "float32": Kind.F64,
     "float64": Kind.F64,
     "string": Kind.STR,
+    "uint8_low": Kind.U64,
+    "uint8_high": Kind.U64,
+    "int8_low": Kind.I64,
+    "int8_high": Kind.I64,
 }
 WORDS_SWAPPED: Final[frozenset[ByteOrder]] = frozenset({"CDAB", "DCBA", "GHEFCDAB", "HGFEDCBA"})
 """Orders in which the least significant register comes first."""
@@ -85,6 +93,13 @@ class Item:
     def end(self) -> int:
         """The address after the last one."""
         return self.address + self.count
+
+    @property
+    def byte(self) -> int | None:
+        """Which byte of the register the value is, 0 the lower; None where it is none."""
+        if not self.type.endswith(("_low", "_high")):
+            return None
+        return int(self.type.endswith("_high") != self.bytes_swapped)
 
     @property
     def kind(self) -> Kind:

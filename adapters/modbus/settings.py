@@ -38,6 +38,10 @@ TypeName: TypeAlias = Literal[
     "bcd16",
     "bcd32",
     "string",
+    "uint8_low",
+    "uint8_high",
+    "int8_low",
+    "int8_high",
 ]
 ByteOrder: TypeAlias = Literal[
     "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA"
@@ -66,7 +70,10 @@ class ModbusTag(TagSettings, frozen=True, kw_only=True):
     ] = None
     type: Annotated[
         TypeName | None,
-        Meta(description="Type of the value. Default: bool for coil, discrete and where bit is given, else uint16."),
+        Meta(
+            description="Type of the value; low and high name the byte of one register. Default: bool for coil, "
+            "discrete and where bit is given, else uint16."
+        ),
     ] = None
     length: Annotated[StringBytes | None, Meta(description="Bytes of a string; two in each register.")] = None
     byte_order: Annotated[
@@ -186,9 +193,9 @@ class ModbusSettings(DeviceSettings, frozen=True, kw_only=True):
     bit_writes: Annotated[
         Literal["mask", "read_modify_write"],
         Meta(
-            description="How a bit of a register is written: mask with function 22, which leaves the other bits to the "
-            "device. read_modify_write reads the register and writes it back, which undoes what the device or another "
-            "client changes in between: only for registers that nobody else writes."
+            description="How a bit or a byte of a register is written: mask with function 22, which leaves the other "
+            "bits to the device. read_modify_write reads the register and writes it back, which undoes what the device "
+            "or another client changes in between: only for registers that nobody else writes."
         ),
     ] = "mask"
     tags: Annotated[list[ModbusTag], Meta(min_length=1, description="What is read.")]

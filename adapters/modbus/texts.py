@@ -61,8 +61,8 @@ _SILENCES: Final = {
 }
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
 _NO_MASK_WRITE: Final = (
-    "The device cannot write a single bit of a register, and to read the register and write it back would undo what "
-    "the device changes in between; write the whole register through a tag without bit, or a coil. Where nobody else "
+    "The device cannot write a part of a register, and to read the register and write it back would undo what "
+    "the device changes in between; write the whole register through a tag of its own, or a coil. Where nobody else "
     'writes the register, bit_writes = "read_modify_write" does it all the same'
 )
 

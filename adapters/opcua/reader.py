@@ -149,10 +149,13 @@ class Reader:
 
     async def poll(self, monitored: MonitoredItems, poller: Poller) -> NoReturn:
         """Reads what cannot be monitored."""
+        if self._facts["continued"] and (handles := _polled(monitored)):
+            # The server kept what it monitors; of the others nobody knows what they were meanwhile.
+            points = [point for handle in handles for point in self._items.points_of(handle)]
+            self._context.missing.missed("unreachable", points=points, group="polled tags")
         while True:
             await asyncio.sleep(self._settings.polling_interval_ms / 1000)
-            handles = [handle for handle, code in monitored.refused.items() if code in CANNOT_BE_MONITORED]
-            if handles:
+            if handles := _polled(monitored):
                 body, sent_ns = await poller.round(handles)
                 self.look_at_clock(sent_ns, self._context.now_ns())
                 self._say_live(True)
@@ -271,3 +274,8 @@ class Reader:
 
 def _ended_by(status: int) -> str:
     return f"the server ended the subscription ({status_name(status)})"
+
+
+def _polled(monitored: MonitoredItems) -> list[int]:
+    """Handles of the tags that are polled."""
+    return [handle for handle, code in monitored.refused.items() if code in CANNOT_BE_MONITORED]

@@ -216,8 +216,13 @@ class OfflineSettings(Section, frozen=True):
         Seconds, Meta(description="The longest pause between two attempts to reach the broker, in seconds.")
     ] = 60.0
     replay_rate: Annotated[
-        int, Meta(ge=1, description="Most backlog readings a second sent beside the live ones after an outage.")
-    ] = 50_000
+        int,
+        Meta(
+            ge=1,
+            description="Most backlog readings a second sent beside the live ones after an outage; fewer while the "
+            "broker answers slowly.",
+        ),
+    ] = 200_000
 
 
 class TlsSettings(Section, frozen=True):
@@ -301,6 +306,13 @@ class FilterSettings(Section, frozen=True):
     params: Annotated[dict[str, Any], Meta(description="The module's parameters, by name.")] = field(
         default_factory=dict
     )
+    tag_params: Annotated[
+        dict[str, dict[str, Any]],
+        Meta(
+            description="Parameters of single tags where they differ from params, by tag name; * and ? are wildcards, "
+            "and the first that means a tag counts."
+        ),
+    ] = field(default_factory=dict)
     outputs: Annotated[
         dict[str, Name] | None,
         Meta(

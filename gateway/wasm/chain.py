@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from gateway.batch import EMPTY, Batch, Kind
 from gateway.config.globs import matches
@@ -25,7 +25,7 @@ from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.library import resolve
 from gateway.wasm.manifest import Manifest, read_manifest
-from gateway.wasm.plan import Step, Tag, plan_chain
+from gateway.wasm.plan import Step, Tag, own_params, plan_chain
 from gateway.wasm.shadow import Shadow
 from gateway.wasm.split import join, split
 from gateway.wasm.stage import BoundFilter, FilterHealth, Stage
@@ -172,9 +172,10 @@ def bind(
         if not mine:
             continue
         one = step.settings
-        shadow = _shadow(step, mine, outputs, base)
+        own = tuple(own_params(one, tag) for tag in step.tags if tag in numbers) if one.tag_params else ()
+        shadow = _shadow(step, mine, outputs, own, base)
         bound.append(
-            BoundFilter(step.name, one.module, mine, one.params, one.on_failure, base, one.sha256, outputs, shadow)
+            BoundFilter(step.name, one.module, mine, one.params, one.on_failure, base, one.sha256, outputs, shadow, own)
         )
     return bound
 
@@ -202,7 +203,11 @@ def build_chain(
 
 
 def _shadow(
-    step: Step, points: tuple[int, ...], outputs: tuple[tuple[int, ...], ...], base: Path
+    step: Step,
+    points: tuple[int, ...],
+    outputs: tuple[tuple[int, ...], ...],
+    own: tuple[Mapping[str, Any], ...],
+    base: Path,
 ) -> BoundFilter | None:
     """The filter's shadow, on the same points; what it makes is compared with what the filter makes, by name."""
     one, told = step.settings, step.settings.shadow
@@ -213,8 +218,8 @@ def _shadow(
     theirs: tuple[tuple[int, ...], ...] = ()
     if manifest is not None:
         theirs = tuple(made.get(output.name, (0,) * len(points)) for output in manifest.outputs)
-    params = one.params if told.params is None else told.params
-    return BoundFilter(step.name, told.module, points, params, "pass", base, told.sha256, theirs)
+    params, own = (one.params, own) if told.params is None else (told.params, ())
+    return BoundFilter(step.name, told.module, points, params, "pass", base, told.sha256, theirs, None, own)
 
 
 def _keys(names: Sequence[str]) -> list[str]:

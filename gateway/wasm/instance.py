@@ -38,21 +38,30 @@ _ERRORS: Final[dict[int, tuple[Cause, str]]] = {
 }
 
 
-def pack_table(points: Sequence[int], values: Sequence[float], outputs: Sequence[Sequence[int]] = ()) -> bytes:
+def pack_table(
+    points: Sequence[int], values: Sequence[Sequence[float]], outputs: Sequence[Sequence[int]] = ()
+) -> bytes:
     """The table that `tg_configure` reads: a row for each point, of cells of eight bytes.
 
     Args:
         points: numbers of the points; in the first four bytes of the first cell, the other four are zero.
-        values: parameters of all of them as f64, a cell each.
+        values: parameters of each of them as f64, a cell each. Rows that are the same object are packed once.
         outputs: for each of the module's outputs the point that it makes of each point, 0 for none; a cell each, of
             which the last four bytes are zero.
     """
-    row = struct.pack(f"<II{len(values)}d{8 * len(outputs)}x", 0, 0, *values)
-    table = bytearray(row * len(points))
+    if not points:
+        return b""
+    count = len(values[0])
+    shape = f"<II{count}d{8 * len(outputs)}x"
+    if all(row is values[0] for row in values):
+        table = bytearray(struct.pack(shape, 0, 0, *values[0]) * len(points))
+    else:
+        table = bytearray(b"".join([struct.pack(shape, 0, 0, *row) for row in values]))
     words = memoryview(table).cast("I")
-    words[:: len(row) // 4] = memoryview(array("I", points))
+    row_words = len(words) // len(points)
+    words[::row_words] = memoryview(array("I", points))
     for place, column in enumerate(outputs):
-        words[2 + 2 * (len(values) + place) :: len(row) // 4] = memoryview(array("I", column))
+        words[2 + 2 * (count + place) :: row_words] = memoryview(array("I", column))
     return bytes(table)
 
 
@@ -63,7 +72,7 @@ class Instance:
         host: whose limits hold.
         loaded: the module.
         points: numbers of the points it works on. Others pass untouched.
-        values: its parameters in the manifest's order, the same for all points.
+        values: for each point its parameters in the manifest's order.
         outputs: for each of its outputs the point that it makes of each point, 0 for none.
         who: what to call it in the log.
 
@@ -76,7 +85,7 @@ class Instance:
         host: Host,
         loaded: LoadedModule,
         points: Sequence[int],
-        values: Sequence[float],
+        values: Sequence[Sequence[float]],
         *,
         outputs: Sequence[Sequence[int]] = (),
         who: str = "",
@@ -185,9 +194,11 @@ class Instance:
         if abi != ABI:
             raise GuestFailure("load", f"module {self._loaded.label} speaks ABI {abi}, this gateway speaks ABI {ABI}")
 
-    def _configure(self, points: Sequence[int], values: Sequence[float], outputs: Sequence[Sequence[int]]) -> None:
+    def _configure(
+        self, points: Sequence[int], values: Sequence[Sequence[float]], outputs: Sequence[Sequence[int]]
+    ) -> None:
         at = self._put(pack_table(points, values, outputs))
-        answer = self._call(self._configure_call, at, len(points), len(values) + len(outputs))
+        answer = self._call(self._configure_call, at, len(points), len(self._loaded.manifest.params) + len(outputs))
         if answer < 0:
             self._error(answer, "tg_configure")
 

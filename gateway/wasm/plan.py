@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from gateway.batch import Kind
 from gateway.config.globs import matches
 from gateway.config.models import FilterSettings
 from gateway.wasm.manifest import KINDS, Manifest, Output
 
-__all__ = ["Derived", "Mistake", "Step", "Tag", "filter_name", "output_mistakes", "plan_chain"]
+__all__ = ["Derived", "Mistake", "Step", "Tag", "filter_name", "output_mistakes", "own_params", "plan_chain"]
 
 _ANY: Final = frozenset(Kind)
 
@@ -76,6 +76,11 @@ class Step:
 def filter_name(settings: FilterSettings) -> str:
     """The filter's name in logs and metrics."""
     return settings.name or PurePath(settings.module).stem
+
+
+def own_params(settings: FilterSettings, tag: str) -> Mapping[str, Any]:
+    """The parameters of a tag that differ from those of the filter."""
+    return next((own for pattern, own in settings.tag_params.items() if matches([pattern], tag)), {})
 
 
 def output_mistakes(settings: FilterSettings, manifest: Manifest) -> list[Mistake]:

@@ -22,7 +22,7 @@ from gateway.wasm.breaker import Breaker
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host, LoadedModule
 from gateway.wasm.instance import Instance
-from gateway.wasm.manifest import resolve_params
+from gateway.wasm.manifest import Manifest, resolve_params
 from gateway.wasm.state import MOST_BYTES, KeptState, fitting
 
 __all__ = ["BoundFilter", "FilterHealth", "Stage"]
@@ -44,6 +44,7 @@ class BoundFilter:
         sha256: what its file must be; a built-in module needs none.
         outputs: for each of the module's outputs the point that it makes of each of `points`; 0 for none.
         shadow: another module, or version of it, that runs beside it and is only compared.
+        own_params: for each of `points` the parameters that differ from `params`; empty where none does.
     """
 
     name: str
@@ -55,6 +56,7 @@ class BoundFilter:
     sha256: str | None = None
     outputs: tuple[tuple[int, ...], ...] = ()
     shadow: BoundFilter | None = None
+    own_params: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +117,7 @@ class Stage:
         self._label = bound.module
         self._instance: Instance | None = None
         self._loaded: LoadedModule | None = None
-        self._values: tuple[float, ...] = ()
+        self._values: Sequence[Sequence[float]] = ()
         self._kept: Sequence[KeptState] = ()
         self._keys: tuple[str, ...] = ()
         self._held = 0
@@ -233,7 +235,7 @@ class Stage:
         bound = self._bound
         try:
             loaded = self._host.load(bound.module, bound.base, bound.sha256)
-            values = resolve_params(loaded.manifest, bound.params)
+            values = _table(loaded.manifest, bound)
         except GuestFailure:
             raise
         except ModuleError as error:
@@ -272,3 +274,15 @@ class Stage:
         self._failing = True
         self._failures += 1
         self._last_error = f"{self._where}: {failure}"
+
+
+def _table(manifest: Manifest, bound: BoundFilter) -> list[Sequence[float]]:
+    """The parameters of each point; those of points that have none of their own are one object.
+
+    Raises:
+        ModuleError: some do not fit the module.
+    """
+    common = resolve_params(manifest, bound.params)
+    if not any(bound.own_params):
+        return [common] * len(bound.points)
+    return [resolve_params(manifest, {**bound.params, **own}) if own else common for own in bound.own_params]

@@ -9,11 +9,13 @@ hours take the better part of an hour, the default of 1 two minutes. TIDEGATE_BE
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import resource
 import tempfile
 import time
 from array import array
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -24,6 +26,7 @@ from gateway.metrics import Metrics
 from gateway.spool import Spool, merge
 from gateway.spool.block import Entry, decode_block, encode_block
 from gateway.spool.merge import BLOCK_READINGS
+from gateway.spool.thinning import thin
 from gateway.spool.written import process_written_bytes
 from tests.bench.signals import KINDS, SECOND_NS, START_NS, Sent, one_kind, polled_plant, scattered_plant
 
@@ -78,11 +81,28 @@ def _codec(name: str, sent: Sequence[Sent]) -> dict[str, float]:
         assert decode_block(block, batches=len(entries), readings=readings) == entries
         encode_us.append((encoded - began) / readings * 1e6)
         decode_us.append((time.thread_time() - encoded) / readings * 1e6)
+    bounds = _bounds(entries)
+    began = time.thread_time()
+    left = thin(entries, bounds)
+    thin_us = (time.thread_time() - began) / readings * 1e6
     return {
         f"{name}: bytes a reading": len(block) / readings,
+        f"{name}: the same, thinned within 1 % of the span": len(encode_block(left.entries)) / readings,
+        f"{name}: readings that stay, of 100": 100 - 100 * left.readings / readings,
+        f"{name}: thin, us a reading": thin_us,
         f"{name}: encode, us a reading": min(encode_us),
         f"{name}: decode and compare, us a reading": min(decode_us),
     }
+
+
+def _bounds(entries: Sequence[Entry]) -> dict[int, float]:
+    """A hundredth of the span of each point's numbers."""
+    values: dict[int, list[float]] = defaultdict(list)
+    for entry in entries:
+        for point, value in zip(entry.batch.points(), entry.batch.values(), strict=True):
+            if isinstance(value, int | float) and math.isfinite(value):
+                values[point].append(value)
+    return {point: (max(found) - min(found)) / 100 for point, found in values.items()}
 
 
 class _Plant:

@@ -124,6 +124,7 @@ def answers(data: bytes, draw: Random) -> None:
 _WIDTHS = [
     *(("uint16", 1), ("int16", 1), ("float32", 2), ("uint32", 2), ("int32", 2), ("float64", 4)),
     *(("uint64", 4), ("int64", 4), ("bcd16", 1), ("bcd32", 2), ("string", 3), ("bool", 1)),
+    *(("uint8_low", 1), ("int8_high", 1)),
 ]
 """Types, and registers of each; the string has 5 bytes."""
 

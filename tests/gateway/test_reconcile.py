@@ -203,3 +203,18 @@ def test_what_was_applied_needs_nothing_more_than_the_restart(old: Config, new: 
     first = reconcile(old, new, tags=tags)
     assert reconcile(settled(old, new), new, tags=tags) == Plan(needs_restart=first.needs_restart)
     assert reconcile(new, new, tags=tags) == Plan()
+
+
+def test_filters_on_derived_tags_matter_too():
+    def with_tags(*names: str) -> Config:
+        return replace(BASE, filters=[FilterSettings(module="rate"), FilterSettings(module="deadband", tags=[*names])])
+
+    def made(_config: Config, device: DeviceSettings) -> list[str]:
+        return [f"{tag}.per_second" for tag in tags(device)]
+
+    old, new = with_tags("*.none"), with_tags("*.per_second")
+    assert reconcile(old, new, tags=tags).rebuild == ()
+    rebuilt = reconcile(old, new, tags=tags, derived=made).rebuild
+    assert set(rebuilt) == {device.name for device in BASE.devices if device.enabled}
+    # Patterns that mean the same are the same, there as well.
+    assert reconcile(new, with_tags("*.per_*"), tags=tags, derived=made).rebuild == ()

@@ -38,7 +38,7 @@ class Scene:
         """What the command is given."""
         values, outputs = self.values, self.outputs
         head = HEAD.pack(MAGIC, len(MINE), len(values), len(outputs))
-        return head + pack_table(MINE, values, outputs) + frames(self.batches)
+        return head + pack_table(MINE, [values] * len(MINE), outputs) + frames(self.batches)
 
     @property
     def values(self) -> tuple[float, ...]:
@@ -76,7 +76,9 @@ def read_frames(stream: bytes) -> Iterator[Batch]:
 def by_the_gateway(scene: Scene) -> bytes:
     """What the gateway's own host makes of a scene, as a command would write it."""
     with Host(cache_dir=None, memory_bytes=16 << 20, batch_ms=10_000, metrics=Metrics()) as host:
-        instance = Instance(host, host.load(scene.module, HERE), MINE, scene.values, outputs=scene.outputs)
+        instance = Instance(
+            host, host.load(scene.module, HERE), MINE, [scene.values] * len(MINE), outputs=scene.outputs
+        )
         try:
             return frames([instance.process(batch) for batch in scene.batches])
         finally:

@@ -20,7 +20,10 @@ __all__ = ["BYTE_ORDERS", "REGISTERS", "TYPES", "RegisterForm"]
 # The empty value leaves the key out: the protocol's own default holds.
 REGISTERS: Final = ("", "holding", "input", "coil", "discrete")
 _PLAIN_TYPES: Final = ("bool", "int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64")
-TYPES: Final = ("", *_PLAIN_TYPES, "bcd16", "bcd32", "string")
+TYPES: Final = (
+    *("", *_PLAIN_TYPES, "bcd16", "bcd32", "string"),
+    *("uint8_low", "uint8_high", "int8_low", "int8_high"),
+)
 BYTE_ORDERS: Final = ("", "AB", "BA", "ABCD", "CDAB", "BADC", "DCBA", "ABCDEFGH", "GHEFCDAB", "BADCFEHG", "HGFEDCBA")
 _NUMBERS: Final = ("bit", "length", "scale", "offset", "unit_id", "interval_s")
 

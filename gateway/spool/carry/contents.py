@@ -23,6 +23,7 @@ from gateway.spool.rows import Row
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
 __all__ = [
+    "CarriedGap",
     "Header",
     "Kinds",
     "Summary",
@@ -34,6 +35,7 @@ __all__ = [
     "pack_row",
     "to_json",
     "unpack_block",
+    "unpack_gaps",
     "unpack_json_list",
     "unpack_points",
     "unpack_row",
@@ -47,6 +49,7 @@ _LEVEL: Final = 6
 _NAME: Final = re.compile(NAME_PATTERN)
 _LONGEST_NAME: Final = 1024
 _Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
+_Nanoseconds = Annotated[int, Meta(ge=-(1 << 63), le=(1 << 63) - 1)]
 
 
 class Kinds(IntEnum):
@@ -81,6 +84,19 @@ class Header(Struct, kw_only=True, frozen=True):
     made_ns: Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
     version: Annotated[str, Meta(max_length=100)]
     origin: Literal["spool", "salvage"] = "spool"
+
+
+class CarriedGap(Struct, kw_only=True, frozen=True):
+    """One row of the gap ledger; see `gateway.gap.Gap`."""
+
+    number: _Count
+    device: str
+    cause: str
+    from_ns: _Nanoseconds
+    to_ns: _Nanoseconds
+    readings: _Count | None
+    tag: str | None
+    group: str | None
 
 
 class Summary(Struct, kw_only=True, frozen=True):
@@ -212,6 +228,18 @@ def unpack_points(content: bytes) -> list[Point]:
         if type(number) is not int or not all(isinstance(text, str) for text in (path, device, unit)):
             raise BadBatch("a point that is none")
     return points
+
+
+def unpack_gaps(content: bytes) -> list[CarriedGap]:
+    """The gaps of a section.
+
+    Raises:
+        BadBatch: they are none.
+    """
+    try:
+        return msgspec.convert(unpack_json_list(content), list[CarriedGap])
+    except msgspec.ValidationError as error:
+        raise BadBatch(f"a gap that is none: {error}") from None
 
 
 def pack_json_list(items: Sequence[Any]) -> bytes:

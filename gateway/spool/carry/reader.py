@@ -11,13 +11,14 @@ from gateway.errors import BadBatch, SpoolError
 from gateway.points import Point, PointTable
 from gateway.spool.carry import signing
 from gateway.spool.carry.contents import (
+    CarriedGap,
     Header,
     Kinds,
     Summary,
     checked_rows,
     of_json,
     unpack_block,
-    unpack_json_list,
+    unpack_gaps,
     unpack_points,
     unpack_row,
 )
@@ -85,7 +86,7 @@ class CarryReader:
         except OSError as error:
             raise SpoolError(f"{path} cannot be read ({error.strerror})") from None
         self._points: list[Point] = []
-        self.gaps: list[Any] = []
+        self.gaps: list[CarriedGap] = []
         self._batches = self._readings = self._first = self._last = self._highest_point = 0
         self._names_bytes = 0
         try:
@@ -183,7 +184,7 @@ class CarryReader:
     def _take_list(self, kind: int, content: bytes, at: int) -> None:
         try:
             if kind == Kinds.GAPS:
-                self.gaps += unpack_json_list(content)
+                self.gaps += unpack_gaps(content)
             else:
                 self._take_points(unpack_points(content))
             if len(self.gaps) > _MOST_GAPS:

@@ -49,6 +49,12 @@ CASES = [
     for order in ORDERS
     if struct.calcsize(format_) in ORDERS[order]
 ]
+HALVES = [
+    (f"{type_}_{half}", order)
+    for type_ in ("uint8", "int8")
+    for half in ("low", "high")
+    for order in ("AB", "BA", "ABCD", "DCBA")
+]
 T_NS = 1_700_000_000_000_000_000
 
 
@@ -65,6 +71,13 @@ def oracle(tag: ModbusTag, wire: bytes) -> tuple[int, Any, Kind]:
         high, low = wire[start : start + 2] if order in ("AB", "ABCD", "CDAB") else wire[start : start + 2][::-1]
         register = high * 256 + low
         return GOOD, bool(register) if tag.bit is None else bool(register & 2**tag.bit), Kind.BOOL
+    if (tag.type or "").endswith(("_low", "_high")):
+        pair = wire[start : start + 2] if order in ("AB", "ABCD", "CDAB") else wire[start : start + 2][::-1]
+        byte = pair[0] if tag.type.endswith("high") else pair[1]
+        number, kind = (byte, Kind.U64) if tag.type.startswith("u") else (byte - 256 * (byte > 127), Kind.I64)
+        if tag.scale is not None or tag.offset is not None:
+            return GOOD, number * (1.0 if tag.scale is None else tag.scale) + (tag.offset or 0.0), Kind.F64
+        return GOOD, number, kind
     format_ = FORMATS[tag.type or "uint16"]
     size = struct.calcsize(format_)
     letters = ORDERS[order][size]
@@ -127,7 +140,7 @@ def any_tag(draw: st.DrawFn, index: int) -> ModbusTag:
             length = draw(st.integers(1, 8))
             return ModbusTag(name=name, address=address, type="string", length=length, byte_order=order)
         case _:
-            type_, order = draw(st.sampled_from(CASES))
+            type_, order = draw(st.sampled_from([*CASES, *HALVES]))
             affine = st.none() | st.floats(-1e9, 1e9).filter(bool)
             scale, offset = draw(st.tuples(affine, affine)) if draw(st.booleans()) else (None, None)
             return ModbusTag(name=name, address=address, type=type_, byte_order=order, scale=scale, offset=offset)

@@ -236,7 +236,7 @@ async def test_a_device_without_mask_write_is_not_helped_by_reading_and_writing_
             await exchange.forward()
 
     async with behind(script) as (site, server):
-        with pytest.raises(TidegateError, match="cannot write a single bit of a register, and to read"):
+        with pytest.raises(TidegateError, match="cannot write a part of a register, and to read"):
             await write(site, "running", True)
         assert server.writes == []
 
@@ -301,6 +301,18 @@ async def test_decimals_are_written_and_read_back() -> None:
         assert server.writes == [(1, 6, 0, (0x1234,)), (1, 16, 1, (0x5678, 0x1234))]
         with pytest.raises(TidegateError, match="from 0 to 9999"):
             await write(site, "four", 10_000)
+
+
+@pytest.mark.parametrize(("changes", "sent"), [({}, (22, 0)), ({"bit_writes": "read_modify_write"}, (6, 0))])
+async def test_a_byte_is_written_and_the_other_one_stays(changes: dict[str, Any], sent: tuple[int, int]) -> None:
+    tags = [ModbusTag(name="low", address=0, type="int8_low"), ModbusTag(name="high", address=0, type="uint8_high")]
+    async with polled(*tags, **changes) as (site, server):
+        assert (await write(site, "high", 200)).value == 200
+        assert (await write(site, "low", -3)).value == -3
+        await until(lambda: site.inbox.last()[2].value == 200 and site.inbox.last()[1].value == -3)
+        assert [(function, address) for _, function, address, _ in server.writes] == [sent, sent]
+        with pytest.raises(TidegateError, match=r"from -128 to 127 \(int8_low\)"):
+            await write(site, "low", 128)
 
 
 async def silent(exchange: Exchange) -> None:

@@ -11,7 +11,7 @@ from asyncua.ua.ua_binary import struct_to_binary
 from adapters.opcua.poll import content_of
 from gateway.batch import Flag
 from gateway.errors import SourceLost
-from tests.adapters.opcua.plc import NOW_NS, Plc, Rig
+from tests.adapters.opcua.plc import NOW_NS, Line, Plc, Rig
 from tests.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -60,6 +60,23 @@ async def test_a_node_that_cannot_be_monitored_is_polled_beside_the_others(
     assert [reading.value for reading in rig.of("a")] == [1.0, 2.0]
     assert len(rig.of("gone")) == 1
     assert rig.errors("refused_tag") == 1
+
+
+async def test_over_a_cut_nothing_is_missing_but_of_what_is_polled(plc: Plc, monkeypatch: pytest.MonkeyPatch) -> None:
+    await plc.add_all({"e": 1.0, "f": 10.0})
+    refuse_some(plc, monkeypatch, {1}, ua.StatusCodes.BadNotSupported)
+    async with Line(plc).open() as line:
+        rig = Rig(line.port, {"a": "ns=2;s=e", "b": "ns=2;s=f"}, polling_interval_ms=20.0)
+        async with rig.running() as task:
+            await rig.seen()
+            await until(lambda: rig.context.facts.get("tags_polled") == 1)
+            line.hang_up()
+            with pytest.raises(SourceLost):
+                await task
+        async with rig.running():
+            await rig.seen("b", readings=2)
+            assert rig.context.facts["continued"] is True
+    assert rig.gaps.causes == [("unreachable", "polled tags")]
 
 
 async def test_a_server_without_subscriptions_is_polled_until_it_has_them(

@@ -149,6 +149,13 @@ def test_gaps_are_listed(site, capsys):
     assert "rows          0" in tidegate("gaps", "spool.db", "--since", "1s", capsys=capsys).out
 
 
+def test_gaps_of_a_carried_file_are_listed(site, capsys):
+    tidegate("export", "out.tide", "--config", "gw.toml", capsys=capsys)
+    found = told(capsys, "gaps", "out.tide")
+    assert [(gap["device"], gap["readings"], gap["cause"]) for gap in found["gaps"]] == [("tank", 3, "set_aside")]
+    assert told(capsys, "gaps", "out.tide", "--since", "1s")["rows"] == 0
+
+
 async def test_gaps_of_a_running_gateway_are_listed(site, capsys):
     async with running(site / "spool.db") as spool:
         spool.note_gaps([Gap("", "spool_damaged", 0, START_NS, None)])

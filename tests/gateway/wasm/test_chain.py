@@ -230,3 +230,15 @@ def test_a_module_makes_points_that_later_filters_work_on(host: Host) -> None:
         ("state.fault", False, Flag.DERIVED),
     ]
     chain.close()
+
+
+def test_single_tags_have_parameters_of_their_own(host: Host) -> None:
+    settings = FilterSettings(
+        module="scale",
+        params={"factor": 2.0},
+        tag_params={"pressure_in": {"factor": 3.0}, "pressure_*": {"offset": 1.0}},
+    )
+    chain = build_chain(host, [settings], device="press", points=POINTS, base=Path())
+    batch = Batch.of(Reading(n, 10.0, n) for n in (1, 2, 3, 4))
+    assert chain.apply(batch, 0).batch.values() == [20.0, 20.0, 30.0, 21.0]
+    chain.close()

@@ -50,7 +50,7 @@ def reading(value: int) -> Batch:
 
 def test_a_state_goes_from_one_instance_to_the_next(host: Host) -> None:
     loaded = host.load("total", Path())
-    values, outputs = (0.0, 0.0, 1.0, 0.0), [[7, 8]]
+    values, outputs = [(0.0, 0.0, 1.0, 0.0)] * 2, [[7, 8]]
     first = Instance(host, loaded, [1, 2], values, outputs=outputs)
     first.process(reading(100))
     assert first.process(reading(130)).values() == [30.0]
@@ -65,7 +65,7 @@ def test_a_state_goes_from_one_instance_to_the_next(host: Host) -> None:
 
 @pytest.mark.parametrize("state", [b"x", b"x" * 24, bytes(1 << 20)])
 def test_a_state_that_is_none_is_refused(host: Host, state: bytes) -> None:
-    instance = Instance(host, host.load("total", Path()), [1], (0.0, 0.0, 1.0, 0.0))
+    instance = Instance(host, host.load("total", Path()), [1], [(0.0, 0.0, 1.0, 0.0)])
     with pytest.raises(GuestFailure):
         instance.load(state)
     instance.close()
@@ -76,7 +76,7 @@ def test_a_state_outside_of_memory_is_no_state(host: Host) -> None:
         extra='(func (export "tg_save") (result i32) (i32.store (i32.const 8) (i32.const -8))'
         "(i32.store (i32.const 12) (i32.const 16)) (i32.const 8))"
     )
-    instance = Instance(host, host.load_bytes(described(saves), Path("saves.wasm")), [1], ())
+    instance = Instance(host, host.load_bytes(described(saves), Path("saves.wasm")), [1], [()])
     with pytest.raises(GuestFailure, match="not in its memory"):
         instance.save()
     assert instance.process(BATCH) == BATCH

@@ -26,7 +26,7 @@ def test_it_sleeps_without_calls_and_still_stops_a_loop_after_that(tmp_path: Pat
     with Host(cache_dir=None, memory_bytes=1 << 20, batch_ms=5, metrics=Metrics()) as host:
         for _ in range(3):
             wait_until_idle(host)
-            instance = Instance(host, host.load_bytes(path.read_bytes(), path), [1], [])
+            instance = Instance(host, host.load_bytes(path.read_bytes(), path), [1], [()])
             wait_until_idle(host)
             with pytest.raises(GuestFailure, match="within 5 ms") as caught:
                 instance.process(BATCH)
@@ -41,7 +41,7 @@ def test_a_loop_beside_it_stops_no_other_call(tmp_path: Path) -> None:
         chain = Chain(host, [built_in("scale", factor=2.0)], device="d", known=KNOWN)
         chain.start(0)
         with ThreadPoolExecutor(1) as pool:
-            instance = Instance(host, host.load_bytes(path.read_bytes(), path), [1], [])
+            instance = Instance(host, host.load_bytes(path.read_bytes(), path), [1], [()])
             looping = pool.submit(instance.process, BATCH)
             while not looping.done():
                 assert chain.apply(BATCH, 0).batch.values()[0] == 3.0

@@ -14,7 +14,8 @@ from gateway.cli import main
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.instance import Instance
 from gateway.wasm.library import built_in, resolve
-from gateway.workshop.trial import trial_host
+from gateway.workshop.trial import golden_cases, golden_result, trial_host
+from modules.build import MODULES
 
 
 @pytest.fixture
@@ -115,7 +116,7 @@ def test_a_module_in_zig_does_what_one_in_c_does(zig: Path) -> None:
     with trial_host() as host:
         loaded = host.load_bytes(zig.read_bytes(), zig)
         assert (loaded.manifest.name, loaded.manifest.state) == ("my_zig", 1)
-        first = Instance(host, loaded, points, (60.0,), outputs=outputs)
+        first = Instance(host, loaded, points, [(60.0,)] * 2_000, outputs=outputs)
         stranger = Batch.of([Reading(5, "as it is", 10_001, kind=Kind.STR)])
         assert first.process(stranger) is stranger
         later = list(points)
@@ -129,13 +130,34 @@ def test_a_module_in_zig_does_what_one_in_c_does(zig: Path) -> None:
             ]
         state = first.save()
         first.close()
-        second = Instance(host, loaded, later, (60.0,), outputs=[[20_000 + point for point in later]])
+        second = Instance(host, loaded, later, [(60.0,)] * 2_000, outputs=[[20_000 + point for point in later]])
         second.load(state)
         low = Batch.of(Reading(3_000_000_000, 0.0, point) for point in later)
         held = [reading.value for reading in second.process(low) if reading.flags]
         assert held == [float(2 * (point % 7)) for point in later]
         second.close()
         with pytest.raises(GuestFailure, match="does not take these parameters"):
-            Instance(host, loaded, [1, 1], (60.0,))
+            Instance(host, loaded, [1, 1], [(60.0,), (60.0,)])
         with pytest.raises(GuestFailure, match="does not take these parameters"):
-            Instance(host, loaded, [1], (0.0,))
+            Instance(host, loaded, [1], [(0.0,)])
+
+
+def test_a_module_in_assemblyscript_keeps_the_abi_without_any_sdk(tmp_path: Path) -> None:
+    folder = MODULES / "examples" / "median3"
+    built = folder / "median3.wasm"
+    (case,) = golden_cases(folder)
+    with trial_host() as host:
+        assert golden_result(host, str(built), case) == case.with_name("spike.out.csv").read_text()
+        instance = Instance(host, host.load_bytes(built.read_bytes(), built), range(1, 5_001), [()] * 5_000)
+        for turn in range(4):  # many rows, and a room that grows
+            big = Batch.of(Reading(turn, float(turn), point) for point in range(1, 5_001) for _ in range(turn + 1))
+            assert len(instance.process(big)) == len(big)
+        instance.close()
+    # The manifest in it is what stands beside it.
+    bare = tmp_path / "bare.wasm"
+    bare.write_bytes(built.read_bytes())
+    copy = tmp_path / "median3"
+    copy.mkdir()
+    (copy / "manifest.toml").write_text((folder / "manifest.toml").read_text())
+    assert main(["module", "build", str(copy), "--wasm", str(bare)]) == 0
+    assert (copy / "median3.wasm").read_bytes() == built.read_bytes()

@@ -30,6 +30,17 @@ KEY = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 HEADER = Header(gateway="gw", topic="tidegate/{gateway}", max_message_bytes=1_000, made_ns=1, version="1")
 POINTS = [Point(1, "a/b/c/plc/level", "plc", "mm", Kind.F64), Point(2, "a/b/c/plc/name", "plc", "", None)]
 
+GAP = {
+    "number": 7,
+    "device": "plc",
+    "cause": "spool_full",
+    "from_ns": 1,
+    "to_ns": 2,
+    "readings": 3,
+    "tag": None,
+    "group": None,
+}
+
 Section = tuple[int, bytes]
 
 
@@ -56,7 +67,7 @@ def sections() -> list[Section]:
         (Kinds.HEADER, to_json(HEADER)),
         (Kinds.BLOCK, b"".join(pack_block(block((10, 11, 13), a_batch(1.0, 2.5))))),
         (Kinds.ROW, b"".join(pack_row(row(20, a_batch(3.0, 4.0))))),
-        (Kinds.GAPS, pack_json_list([{"cause": "spool_full", "count": 3}])),
+        (Kinds.GAPS, pack_json_list([GAP])),
         (Kinds.POINTS, pack_points(POINTS)),
         (Kinds.SUMMARY, to_json(summary)),
     ]

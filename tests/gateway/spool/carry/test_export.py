@@ -76,7 +76,7 @@ def test_rows_become_blocks_and_blocks_stay_as_they_are(original, sender, tmp_pa
     ]
     with CarryReader(target) as carried:
         (gap,) = carried.gaps
-    assert (gap["device"], gap["cause"], gap["readings"]) == ("plc-0", "set_aside", 7)
+    assert (gap.device, gap.cause, gap.readings) == ("plc-0", "set_aside", 7)
 
 
 async def test_an_export_beside_a_running_gateway_is_of_one_moment(tmp_path, sender):

@@ -13,7 +13,7 @@ from gateway.errors import SpoolError
 from gateway.spool.carry.contents import Kinds, pack_block, pack_json_list, pack_points, pack_row
 from gateway.spool.carry.frames import LARGEST_SECTION_BYTES, MAGIC, FrameReader
 from gateway.spool.carry.reader import CarryReader
-from tests.gateway.spool.carry.forge import HEADER, POINTS, a_batch, block, forged, row, sections, write
+from tests.gateway.spool.carry.forge import GAP, HEADER, POINTS, a_batch, block, forged, row, sections, write
 
 
 def replaced(place, *parts):
@@ -52,7 +52,7 @@ def test_a_sound_file_is_read(tmp_path):
             (20, "plc", a_batch(3.0, 4.0)),
         ]
         assert list(carried.points) == POINTS
-        assert carried.gaps == [{"cause": "spool_full", "count": 3}]
+        assert [msgspec.to_builtins(gap) for gap in carried.gaps] == [GAP]
 
 
 def test_a_file_that_was_cut_anywhere_is_refused(tmp_path):
@@ -95,6 +95,8 @@ LIES = {
     "a point that is a number": replaced(4, (Kinds.POINTS, pack_json_list([1, 2]))),
     "points that are no list": replaced(4, (Kinds.POINTS, zlib.compress(b'{"a":1}'))),
     "points that are not packed": replaced(4, (Kinds.POINTS, b"[]")),
+    "a gap without a number": replaced(3, (Kinds.GAPS, pack_json_list([GAP | {"number": None}]))),
+    "a gap that is a list": replaced(3, (Kinds.GAPS, pack_json_list([[1]]))),
     "a list too deep": replaced(3, (Kinds.GAPS, zlib.compress(b"[" * 100_000))),
     "a bomb of points": replaced(4, (Kinds.POINTS, bomb(1 << 28))),
     "a bomb of a row": replaced(2, (Kinds.ROW, a_row(20, 3.0)[1][:29] + b"\1" + bomb(1 << 28))),
