@@ -164,13 +164,14 @@ class Courier:
 
     async def landed(self) -> None:
         """Waits until what is in flight is answered; for the end, when `run` no longer sends."""
-        while len(self._window):
+        while len(self._window) or self._gaps.sent_at_s is not None:
             self._work.clear()
             await self._work.wait()
         for delivery in tuple(self._sending.values()):
             # A row all of whose parts were answered has told nobody so until it is asked for one more.
             if delivery is not None and delivery.next_message() is None:
                 self._settle(delivery)
+        await self._gaps.landed()
 
     def answered(self, packet_id: int, reason: ReasonCode) -> None:
         """Takes a PUBACK."""
