@@ -62,12 +62,13 @@ def module_new(folder: Path, lang: Literal["c", "zig"]) -> None:
 
 @module.command("build")
 @click.argument("folder", type=PATH)
-def module_build(folder: Path) -> None:
+@click.option("--wasm", "bare", type=PATH, help="What another compiler made; only the manifest is put in.")
+def module_build(folder: Path, bare: Path | None) -> None:
     """Compile the module in a FOLDER to FOLDER/NAME.wasm, and show the lines that put it to work."""
     from gateway.wasm.manifest import parse_manifest
     from gateway.workshop.shown import filter_text
 
-    path = _build(folder)
+    path = _build(folder, bare)
     wasm = path.read_bytes()
     manifest = parse_manifest(wasm, str(path))
     click.echo(f"{path}: {len(wasm)} bytes\n\n{filter_text(str(path), wasm, manifest)}")
@@ -150,7 +151,7 @@ def module_promote(name: str, config: Path) -> None:
     say(promote(config, name))
 
 
-def _build(folder: Path) -> Path:
+def _build(folder: Path, bare: Path | None = None) -> Path:
     import tempfile
 
     from modules.build import build_module
@@ -158,4 +159,4 @@ def _build(folder: Path) -> Path:
     if not folder.is_dir():
         raise TidegateError(f"{folder} is no folder; `tidegate module new NAME` makes one")
     with tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch:
-        return build_module(folder.absolute(), folder, Path(scratch))
+        return build_module(folder.absolute(), folder, Path(scratch), bare)

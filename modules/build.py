@@ -109,10 +109,14 @@ def _compile(words: Sequence[str], source: Path, scratch: Path) -> None:
         raise ModuleError(f"{source.name} does not compile:\n{done.stderr.strip()}")
 
 
-def build_module(folder: Path, out: Path, scratch: Path) -> Path:
+def build_module(folder: Path, out: Path, scratch: Path, bare: Path | None = None) -> Path:
     """Builds the module in a folder, NAME.c or NAME.zig and manifest.toml, into `out`/NAME.wasm.
 
-    The folder is named like the module.
+    Args:
+        folder: named like the module.
+        out: where the Wasm file goes.
+        scratch: a folder for the compiler's own caches.
+        bare: what another compiler made of the module; nothing is compiled, and only the manifest is put in.
 
     Raises:
         ModuleError: a file is missing, the source does not compile, or the manifest cannot be used.
@@ -121,15 +125,16 @@ def build_module(folder: Path, out: Path, scratch: Path) -> Path:
     manifest, source = folder / "manifest.toml", folder / f"{name}.zig"
     if not source.is_file():
         source = folder / f"{name}.c"
-    for needed in (manifest, source):
+    for needed in (manifest, bare or source):
         if not needed.is_file():
             raise ModuleError(f"{folder} is no module's folder: there is no {needed.name} in it")
     try:
         described = tomllib.loads(manifest.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ModuleError(f"{manifest} is no TOML: {error}") from None
-    bare = scratch / f"{name}.wasm"
-    (compile_zig if source.suffix == ".zig" else compile_c)(source, bare, scratch)
+    if bare is None:
+        bare = scratch / f"{name}.wasm"
+        (compile_zig if source.suffix == ".zig" else compile_c)(source, bare, scratch)
     wasm = with_custom_section(bare.read_bytes(), SECTION, msgspec.json.encode(described, order="deterministic"))
     found = parse_manifest(wasm, str(manifest)).name
     if found != name:

@@ -216,8 +216,13 @@ class OfflineSettings(Section, frozen=True):
         Seconds, Meta(description="The longest pause between two attempts to reach the broker, in seconds.")
     ] = 60.0
     replay_rate: Annotated[
-        int, Meta(ge=1, description="Most backlog readings a second sent beside the live ones after an outage.")
-    ] = 50_000
+        int,
+        Meta(
+            ge=1,
+            description="Most backlog readings a second sent beside the live ones after an outage; fewer while the "
+            "broker answers slowly.",
+        ),
+    ] = 200_000
 
 
 class TlsSettings(Section, frozen=True):

@@ -98,10 +98,10 @@ class Cutter:
             far_writer.transport.abort()
             raise
         finally:
+            far_writer.close()  # first: a cut may come while the pumps end
             for pump in pumps:
                 pump.cancel()
             await asyncio.gather(*pumps, return_exceptions=True)
-            far_writer.close()
 
     async def _carry(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, from_target: bool) -> None:  # noqa: ARG002 - for lines that are worse in one direction
         """Carries one direction to its end."""

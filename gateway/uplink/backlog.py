@@ -1,5 +1,7 @@
 """The backlog reader: brings rows that only the spool has to the sender, oldest first, at a bounded rate.
 
+Oldest first by stretches: within each, devices take turns (`turns.py`). The rate follows the broker (`throttle.py`).
+
 Bounded: one chunk of rows in memory, read only when the one before has been handed over. When nothing is due it
 sleeps until woken; it never asks the spool in a loop.
 """
@@ -14,10 +16,12 @@ from gateway.uplink.contract import Row, Spool
 from gateway.uplink.coverage import Coverage
 from gateway.uplink.holds import Holds
 from gateway.uplink.rate import TokenBucket
+from gateway.uplink.throttle import Throttle
+from gateway.uplink.turns import in_turns
 
 __all__ = ["BacklogReader"]
 
-CHUNK_READINGS: Final = 10_000
+CHUNK_READINGS: Final = 32_768
 _QUEUE_ROWS: Final = 32
 _BURST_S: Final = 0.1
 _SUSPICION_S: Final = 1.0  # numbers left out between offers are looked up together, at most this often
@@ -48,11 +52,24 @@ class BacklogReader:
         self._spool = spool
         self._coverage = coverage
         self._holds = holds
-        self._bucket = TokenBucket(rate=rate, burst=max(1.0, rate * _BURST_S), now_s=clock())
+        self._throttle = Throttle(most=rate, now_s=clock())
+        self._bucket = TokenBucket(rate=self._throttle.rate, burst=_burst(self._throttle.rate), now_s=clock())
         self._clock = clock
         self._wake_sender = wake_sender
         self._ready: asyncio.Queue[Row] = asyncio.Queue(_QUEUE_ROWS)
         self._woken = asyncio.Event()
+
+    @property
+    def throttle(self) -> Throttle:
+        """How fast the broker lets it flow."""
+        return self._throttle
+
+    def answered(self, took_s: float, *, draining: bool) -> None:
+        """Takes how long the broker took to acknowledge a message, and whether some of the backlog was under way."""
+        now_s = self._clock()
+        self._throttle.answered(took_s, now_s, draining=draining)
+        rate = self._throttle.rate
+        self._bucket.set_rate(rate, burst=_burst(rate), now_s=now_s)
 
     def wake(self) -> None:
         """Says that rows may have become due, or a hold may have begun."""
@@ -83,7 +100,7 @@ class BacklogReader:
     async def _read(self) -> None:
         after, upto = self._coverage.query()
         rows = await self._spool.pending(after=after, limit_readings=CHUNK_READINGS, upto=upto)
-        for row in self._coverage.fetched(rows, upto=upto):
+        for row in in_turns(self._coverage.fetched(rows, upto=upto)):
             await self._pace(len(row.batch))
             if row.device in self._holds:
                 self._coverage.hold(row.seq)
@@ -105,3 +122,7 @@ class BacklogReader:
                 await self._woken.wait()
         except TimeoutError:
             return
+
+
+def _burst(rate: float) -> float:
+    return max(1.0, rate * _BURST_S)

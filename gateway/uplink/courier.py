@@ -164,13 +164,14 @@ class Courier:
 
     async def landed(self) -> None:
         """Waits until what is in flight is answered; for the end, when `run` no longer sends."""
-        while len(self._window):
+        while len(self._window) or self._gaps.sent_at_s is not None:
             self._work.clear()
             await self._work.wait()
         for delivery in tuple(self._sending.values()):
             # A row all of whose parts were answered has told nobody so until it is asked for one more.
             if delivery is not None and delivery.next_message() is None:
                 self._settle(delivery)
+        await self._gaps.landed()
 
     def answered(self, packet_id: int, reason: ReasonCode) -> None:
         """Takes a PUBACK."""
@@ -182,9 +183,11 @@ class Courier:
             self._window.reserved = 0
             self._work.set()
             return
+        draining = self._window.replayed > 0
         flight = self._window.answered(packet_id)
         if flight is None:
             return
+        self._backlog.answered(self._clock() - flight.at_s, draining=draining)
         delivery = flight.delivery
         delivery.in_flight -= 1
         if refusal:
@@ -203,11 +206,17 @@ class Courier:
             "live_rows": len(self._live),
             "live_readings": self._live.readings,
             "backlog": {"cursor": self._coverage.cursor, "upto": self._coverage.upto, "due": self._coverage.due},
+            "drain": self._drain(),
             "refused": self._holds.reasons(),
             "too_large_rows": self._too_large_rows,
             "status_topic": self._session.status_trouble,
             "commands_topic": self._session.commands_trouble,
         }
+
+    def _drain(self) -> dict[str, Any]:
+        throttle = self._backlog.throttle
+        answer_ms = None if throttle.answer_s is None else round(throttle.answer_s * 1e3, 1)
+        return {"readings_per_s": round(throttle.rate), "answer_ms": answer_ms, "slowed_down": throttle.falls}
 
     async def _send(self) -> None:
         encoded = 0
@@ -227,7 +236,9 @@ class Courier:
         """A broker that answers pings but acknowledges nothing would hold the window for ever."""
         while True:
             await asyncio.sleep(SILENCE_S / 4)
-            oldest_s = self._window.oldest_s if self._gaps.sent_at_s is None else self._gaps.sent_at_s
+            oldest_s = min(
+                (at_s for at_s in (self._window.oldest_s, self._gaps.sent_at_s) if at_s is not None), default=None
+            )
             if oldest_s is not None and self._clock() - oldest_s > SILENCE_S:
                 raise self._session.silent(self._clock() - oldest_s)
 

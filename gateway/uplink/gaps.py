@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
 from typing import Final, Protocol
 
 from msgspec import Struct
@@ -134,6 +135,11 @@ class GapTraffic:
             except SpoolError:
                 continue  # The commits meet the same trouble, and say so.
 
+    async def landed(self) -> None:
+        """Notes what was told; for the end, when `run` no longer does."""
+        with suppress(SpoolError):  # then it is told once more
+            await self._note()
+
     def next_payload(self) -> bytes | None:
         """The next message; None while one is under way, or there is none."""
         if self._in_flight is not None or not self._ready:
@@ -174,8 +180,7 @@ class GapTraffic:
 
     async def _tell_some(self) -> bool:
         """Tells some; whether there may be more."""
-        if self._accepted:
-            await self._note()
+        await self._note()
         if self.topic in self._holds or not self._ledger.due():
             return False
         self._ready.extend(await self._ledger.take(_MOST_TAKEN))
@@ -188,7 +193,8 @@ class GapTraffic:
 
     async def _note(self) -> None:
         accepted = [*self._accepted]
-        await self._ledger.told(accepted)
+        if accepted:
+            await self._ledger.told(accepted)
         del self._accepted[: len(accepted)]
 
 

@@ -25,6 +25,11 @@ class TokenBucket:
         self._tokens = burst
         self._at_s = now_s
 
+    def set_rate(self, rate: float, *, burst: float, now_s: float) -> None:
+        """Lets `rate` tokens a second through from now on, with this burst."""
+        self._fill(now_s)
+        self._rate, self._burst = rate, burst
+
     def wait_s(self, now_s: float) -> float:
         """Seconds until something may be taken; 0 when it may be now."""
         self._fill(now_s)

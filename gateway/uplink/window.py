@@ -96,6 +96,11 @@ class Window:
         return flight
 
     @property
+    def replayed(self) -> int:
+        """How many of them are of the backlog."""
+        return self._replayed
+
+    @property
     def oldest_s(self) -> float | None:
         """When the message that has waited longest was handed over; None when nothing is in flight."""
         first = next(iter(self._flights.values()), None)

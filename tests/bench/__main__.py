@@ -14,6 +14,7 @@ BENCHES = {
     "browse": "tests.bench.browse",
     "spool": "tests.bench.spool",
     "wear": "tests.bench.wear",
+    "drain": "tests.bench.drain",
     "whole": "tests.bench.whole",
     "ramp": "tests.bench.ramp",
 }

@@ -60,7 +60,7 @@ def test_an_idle_gateway(plan):
         "          points begin with site/area/line/",
         "Spool     /data/x.db",
         "          at most 4 GB; when it is full, the oldest readings are dropped and counted",
-        "          while the broker is away readings are kept; then up to 50000 a second are sent late",
+        "          while the broker is away readings are kept; then up to 200000 a second are sent late",
         "Uplink    none: readings are stored and not sent",
         "Control   socket /data/control.sock",
         "Devices   0, with 0 tags together",

@@ -28,7 +28,7 @@ from tests.modules.drawn import batches
 
 FILTERS = MODULES / "filters"
 CASES = [(folder.name, case) for folder in sorted(FILTERS.iterdir()) for case in golden_cases(folder)]
-EXAMPLES = int(os.environ.get("TIDEGATE_EXAMPLES", "30"))
+EXAMPLES = int(os.environ.get("TIDEGATE_EXAMPLES", "20"))
 """Of each module; the long form is `make modules-long`."""
 MINE = ("one", "two")
 TAGS = (*MINE, "stranger")

@@ -19,7 +19,7 @@ from gateway.wasm.sections import MAX_WASM_BYTES, sections
 from tests.gateway.wasm.guests import BATCH, KNOWN, bound
 from tests.gateway.wasm.guests import built_in as sound
 
-FILES = int(os.environ.get("TIDEGATE_MUTATED", "200"))
+FILES = int(os.environ.get("TIDEGATE_MUTATED", "150"))
 """The long form is `make modules-long`."""
 PARAMS = {
     "convert": {"from": "m", "to": "mm"},

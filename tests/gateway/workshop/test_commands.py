@@ -14,7 +14,8 @@ from gateway.cli import main
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.instance import Instance
 from gateway.wasm.library import built_in, resolve
-from gateway.workshop.trial import trial_host
+from gateway.workshop.trial import golden_cases, golden_result, trial_host
+from modules.build import MODULES
 
 
 @pytest.fixture
@@ -139,3 +140,24 @@ def test_a_module_in_zig_does_what_one_in_c_does(zig: Path) -> None:
             Instance(host, loaded, [1, 1], [(60.0,), (60.0,)])
         with pytest.raises(GuestFailure, match="does not take these parameters"):
             Instance(host, loaded, [1], [(0.0,)])
+
+
+def test_a_module_in_assemblyscript_keeps_the_abi_without_any_sdk(tmp_path: Path) -> None:
+    folder = MODULES / "examples" / "median3"
+    built = folder / "median3.wasm"
+    (case,) = golden_cases(folder)
+    with trial_host() as host:
+        assert golden_result(host, str(built), case) == case.with_name("spike.out.csv").read_text()
+        instance = Instance(host, host.load_bytes(built.read_bytes(), built), range(1, 5_001), [()] * 5_000)
+        for turn in range(4):  # many rows, and a room that grows
+            big = Batch.of(Reading(turn, float(turn), point) for point in range(1, 5_001) for _ in range(turn + 1))
+            assert len(instance.process(big)) == len(big)
+        instance.close()
+    # The manifest in it is what stands beside it.
+    bare = tmp_path / "bare.wasm"
+    bare.write_bytes(built.read_bytes())
+    copy = tmp_path / "median3"
+    copy.mkdir()
+    (copy / "manifest.toml").write_text((folder / "manifest.toml").read_text())
+    assert main(["module", "build", str(copy), "--wasm", str(bare)]) == 0
+    assert (copy / "median3.wasm").read_bytes() == built.read_bytes()
