@@ -14,7 +14,7 @@ from gateway.demo.books import read_books
 from gateway.demo.ledger import Hole
 from gateway.errors import TidegateError
 from tests.chaos.disk import enter_namespace
-from tests.chaos.plan import plan
+from tests.chaos.plan import Kind, plan
 from tests.chaos.stage import LOAD, Stage, stage
 from tests.chaos.verdict import Facts, Lost, judge
 from tests.gateway.spool.harness import read_gaps
@@ -22,7 +22,7 @@ from tests.gateway.spool.harness import read_gaps
 LOOK_ROUNDS = 10
 """After so many rounds everything is left alone until fresh readings arrive."""
 
-ARRIVE_S = 90.0
+ARRIVE_S = 10.0
 
 
 async def play(folder: Path, *, seed: int, rounds: int) -> Lost:
@@ -48,7 +48,8 @@ async def play(folder: Path, *, seed: int, rounds: int) -> Lost:
     print(
         f"{facts.accepted} readings accepted, {facts.received} received, {book.replayed} of them from the backlog, "
         f"{book.duplicates} came twice; {facts.kept} wait, {facts.dropped} dropped; {len(facts.gaps)} rows in the gap "
-        f"ledger; {book.counters} counters, {book.samples} samples of registers"
+        f"ledger; the broker forgot {book.forgotten} messages; {book.counters} counters, "
+        f"{book.samples} samples of registers"
     )
     for found in (book.counter_holes(), book.modbus_holes()):
         for tag, holes in list(found.items())[:1]:
@@ -64,6 +65,9 @@ async def gather(play: Stage) -> Facts:
     deadline_s = time.monotonic() + ARRIVE_S
     while book.received + books.kept(book.seqs) < books.accepted and time.monotonic() < deadline_s:
         await asyncio.sleep(0.1)
+    book.take_the_forgotten()
+    if book.forgotten and not play.happened.get(Kind.BROKER_KILLED):
+        raise TidegateError(f"{book.forgotten} messages did not reach the subscriber, and the broker was never killed")
     if not (book.replayed and book.counters and book.samples):
         raise TidegateError("there was no load, or nothing was replayed: the rounds prove nothing")
     return Facts(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from itertools import pairwise
+
+import msgspec
 
 from gateway.demo.ledger import Hole, Ledger, Message, MessageReading
 
@@ -17,6 +20,10 @@ class Book(Ledger):
     def __init__(self) -> None:
         super().__init__()
         self._samples: dict[str, set[tuple[float, int]]] = {}
+        self._decoder = msgspec.json.Decoder(Message)
+        self._taken: list[Message] = []
+        self.forgotten = 0
+        """Messages that the broker acknowledged, and forgot when it was killed."""
         self.newest_ms: dict[str, float] = {}
         """Source time of each device's newest reading."""
 
@@ -26,6 +33,19 @@ class Book(Ledger):
             self._sample(reading)
             self.newest_ms[message.device] = max(reading.ts, self.newest_ms.get(message.device, 0.0))
         return new
+
+    def taken(self, payload: bytes) -> None:
+        """The broker has acknowledged this message; others than readings do not count."""
+        with suppress(msgspec.ValidationError):
+            self._taken.append(self._decoder.decode(payload))
+
+    def take_the_forgotten(self) -> None:
+        """Books what the broker has acknowledged and nobody got, at the end: the gateway did its part."""
+        twice = self.duplicates
+        for message in self._taken:
+            self.forgotten += self.add(message, arrived_ms=message.readings[0].ts)
+        self._taken.clear()
+        self.duplicates = twice
 
     def _sample(self, reading: MessageReading) -> None:
         if reading.tag.startswith(MODBUS_PREFIX) and isinstance(reading.value, int):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +23,7 @@ from tests.bad_line import BadLine
 from tests.chaos.book import Book
 from tests.chaos.disk import Disk, small_disk
 from tests.chaos.plan import Fault, Kind
+from tests.chaos.tap import TappedLine
 
 __all__ = ["Stage", "stage"]
 
@@ -42,6 +43,7 @@ class Stage:
     Attributes:
         unread: times in which the plant's registers could not be read, milliseconds since 1970.
         happened: how often each kind of fault was there.
+        cuts: how many faults want the network to the broker cut now.
         felt: how often the spool said that its disk takes nothing.
     """
 
@@ -56,6 +58,7 @@ class Stage:
     unread: list[Window] = field(default_factory=list)
     happened: dict[Kind, int] = field(default_factory=dict)
     felt: int = 0
+    cuts: int = 0
 
     async def suffer(self, faults: list[Fault]) -> None:
         """One round: all its faults, each mended after its time."""
@@ -91,9 +94,8 @@ class Stage:
             case Kind.BROKER_KILLED:
                 await self._kill_broker(fault.for_s)
             case Kind.BROKER_CUT:
-                await self.to_broker.cut()
-                await asyncio.sleep(fault.for_s)
-                self.to_broker.mend()
+                async with self._broker_cut():
+                    await asyncio.sleep(fault.for_s)
             case Kind.PLANT_CUT:
                 for line in self.to_plant:
                     await line.cut()
@@ -126,11 +128,22 @@ class Stage:
         await asyncio.sleep(for_s)
         # A broker that was killed has forgotten the listener, and would acknowledge what nobody gets: the gateway is
         # let in when the listener is back.
+        async with self._broker_cut():
+            self.subscriber.subscribed.clear()
+            await self.broker.start()
+            await asyncio.wait_for(self.subscriber.subscribed.wait(), BACK_S)
+
+    @asynccontextmanager
+    async def _broker_cut(self) -> AsyncIterator[None]:
+        """Nothing gets through while anybody wants it so."""
+        self.cuts += 1
         await self.to_broker.cut()
-        self.subscriber.subscribed.clear()
-        await self.broker.start()
-        await asyncio.wait_for(self.subscriber.subscribed.wait(), BACK_S)
-        self.to_broker.mend()
+        try:
+            yield
+        finally:
+            self.cuts -= 1
+            if not self.cuts:
+                self.to_broker.mend()
 
 
 class _Line(BadLine):
@@ -138,6 +151,18 @@ class _Line(BadLine):
 
     def __init__(self, target_port: int) -> None:
         super().__init__(target_port)
+        self.delay_s = DELAY_S
+
+    def mend(self) -> None:
+        super().mend()
+        self.delay_s = DELAY_S
+
+
+class _BrokerLine(TappedLine):
+    """The same, tapped."""
+
+    def __init__(self, target_port: int, *, taken: Callable[[bytes], None]) -> None:
+        super().__init__(target_port, taken=taken)
         self.delay_s = DELAY_S
 
     def mend(self) -> None:
@@ -160,7 +185,7 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         stack.callback(disk.close)
         broker = await stack.enter_async_context(Broker(folder=folder / "broker", kind="mosquitto"))
         plant = await stack.enter_async_context(PlantProcess(log=folder / "plant.log", tags=TAGS, rate_hz=RATE_HZ))
-        to_broker = await stack.enter_async_context(_Line(broker.port))
+        to_broker = await stack.enter_async_context(_BrokerLine(broker.port, taken=book.taken))
         url = urlsplit(plant.opcua_url)
         to_opcua = await stack.enter_async_context(_Line(url.port or 0))
         to_modbus = await stack.enter_async_context(_Line(plant.modbus_port))

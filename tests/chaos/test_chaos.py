@@ -10,6 +10,7 @@ import subprocess
 import sys
 from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,7 @@ from gateway.demo.verdict import Window
 from gateway.gap import Gap
 from tests.chaos.book import Book
 from tests.chaos.plan import LONGEST_S, MOST_FAULTS, Kind, plan
+from tests.chaos.tap import Tap
 from tests.chaos.verdict import LATE_MS, Facts, judge
 
 SEED = 1
@@ -106,3 +108,37 @@ def test_the_book_finds_counts_that_came_between_no_two_samples() -> None:
     assert book.modbus_holes() == {"Count.0001": [Hole(4, 6, 20.0, 30.0)]}
     assert book.backwards() == 1
     assert book.samples == 5
+
+
+def publish(packet_id: int, payload: bytes) -> bytes:
+    """MQTT 5, 3.3: QoS 1, a topic, one property."""
+    body = b"\x00\x03a/b" + packet_id.to_bytes(2, "big") + b"\x02\x01\x01" + payload
+    size = bytes([len(body) & 0x7F | 0x80, len(body) >> 7]) if len(body) > 127 else bytes([len(body)])
+    return b"\x32" + size + body
+
+
+@given(st.data())
+def test_the_tap_sees_what_was_acknowledged_however_it_is_cut_into_pieces(data: st.DataObject) -> None:
+    taken: list[bytes] = []
+    tap = Tap(taken.append)
+    there = b"\x10\x02xx" + publish(1, b"x" * 300) + b"\xc0\x00" + publish(2, b"two") + publish(3, b"three")
+    back = b"\x40\x02\x00\x02" + b"\x40\x03\x00\x03\x87" + b"\xd0\x00" + b"\x40\x04\x00\x01\x10\x00"
+    for stream, from_broker in ((there, False), (back, True)):
+        at = 0
+        while at < len(stream):
+            step = data.draw(st.integers(1, 40))
+            tap.feed(stream[at : at + step], from_broker=from_broker)
+            at += step
+    assert taken == [b"two", b"x" * 300], "and not the one that was refused"
+
+
+def test_what_the_broker_acknowledged_and_forgot_has_arrived() -> None:
+    book = Book()
+    payload = b'{"gateway":"g","device":"m","seq":%d,"part":0,"replayed":false,"readings":[%s]}'
+    reading = b'{"tag":"Count.0001","ts":1.0,"value":1,"quality":"good"}'
+    for seq in (1, 2):
+        book.taken(payload % (seq, reading))
+    book.taken(b'{"cause":"overflow"}')
+    book.add(msgspec.json.decode(payload % (1, reading), type=Message), arrived_ms=2.0)
+    book.take_the_forgotten()
+    assert (book.received, book.forgotten, book.duplicates, book.conflicts) == (2, 1, 0, 0)

@@ -38,7 +38,9 @@ def test_a_newcomer_comes_from_nothing_to_the_demo_which_loses_nothing(tmp_path:
     assert done.returncode == 0, done.stderr
     verdict = json.loads(done.stdout.splitlines()[-1])
     assert verdict["lost"] == 0
-    assert verdict["received"] == verdict["produced"] > 0
+    # What came in the moment before the stop may still be in the spool, on a slow machine.
+    assert verdict["received"] + verdict["kept"] == verdict["produced"] > 0
+    assert verdict["received"] > 0
     assert verdict["backlog_max"] > 0
     assert verdict["duplicates"] >= 0
     assert 0 < verdict["latency_ms"]["p50"] <= verdict["latency_ms"]["p99"]

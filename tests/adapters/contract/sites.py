@@ -7,6 +7,7 @@ import ssl
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -128,7 +129,8 @@ class OpcuaSite(Site):
     async def move(self) -> None:
         self._value += 1
         if self._plc is not None:
-            await self._plc.write(MOVES, ua.DataValue(ua.Variant(float(self._value))))
+            value = ua.DataValue(ua.Variant(float(self._value)), SourceTimestamp=datetime.now(UTC))
+            await self._plc.write(MOVES, value)
 
 
 class SecuredOpcuaSite(OpcuaSite):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from contextlib import asynccontextmanager
 from pathlib import Path
+
+import pytest
 
 from gateway.batch import Batch, Reading
 from gateway.config.models import Config, DatabaseSettings, UplinkSettings
@@ -15,7 +18,8 @@ from gateway.demo.subscriber import Subscriber
 from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet
-from gateway.spool import Spool
+from gateway.spool import Spool, recovery
+from gateway.spool.salvage import Salvage
 from tests.waiting import until
 
 
@@ -78,3 +82,32 @@ async def test_what_comes_while_there_is_no_uplink_is_sent_by_the_next(broker: B
         await until(lambda: book.received == 3)
         assert book.seq_holes() == []
         assert book.duplicates == 0
+
+
+async def test_rows_that_are_saved_from_a_damaged_file_are_sent_though_later_ones_were(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = threading.Event()
+
+    def salvage(path: Path) -> Salvage:
+        assert gate.wait(60)
+        return Salvage(path)
+
+    monkeypatch.setattr(recovery, "Salvage", salvage)
+    async with outlet_at(broker, tmp_path) as (outlet, spool, store, book):
+        try:
+            early = {(await store())[0] for _ in range(20)}
+            async with spool._lock:
+                await spool._replace()  # as when SQLite says that the file is damaged
+            outlet.start(config(broker, "a"))
+            seq, batch = await store()
+            outlet.offer(seq, "press", batch)
+            await until(lambda: book.received == 1)
+            assert book.seqs == {seq}
+        finally:
+            gate.set()
+        await until(lambda: book.received == 21)
+        assert book.seqs == {seq, *early}
+        await until(lambda: not spool.stats.rescuing)
+        assert spool.stats.dropped == {}
+        assert spool.stats.accepted_batches == 21
