@@ -43,6 +43,9 @@ TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_r
 """Imports that no module is refused for: those of `modules/sdk/tidegate_command.h`. Calling one in here is a trap."""
 _GIVEN: Final = TOLERATED | {f"{HOST_CALLS}.{name}" for name in CALLS}
 
+_HOST_CALLS: Final = HOST_CALLS.encode()
+"""Stands in each module once, as the name of the manifest's section. Asking the engine what it imports is slow."""
+
 _RULES: Final = 4
 """To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
 
@@ -141,7 +144,7 @@ class Host:
         manifest = parse_manifest(wasm, str(path))
         try:
             module = self._cache.module(wasm, digest, self._check)
-            linked = self._link(module)
+            linked = self._link(module, calls=wasm.count(_HOST_CALLS) > 1)
         except GuestFailure as failure:
             raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
         except ModuleError as error:
@@ -179,10 +182,10 @@ class Host:
         self._loaded.clear()
         self._engine.close()
 
-    def _link(self, module: Module) -> InstancePre:
+    def _link(self, module: Module, *, calls: bool) -> InstancePre:
         try:
             with Linker(self._engine) as linker:
-                if any(wanted.module == HOST_CALLS for wanted in module.imports):
+                if calls:
                     self.calls.define(linker)
                 linker.define_unknown_imports_as_traps(module)
                 linked: InstancePre = linker.instantiate_pre(module)
