@@ -20,13 +20,14 @@ from typing import Final, NoReturn
 from wasmtime import Func, Memory, Trap, WasmtimeError
 
 from gateway.batch import RECORD_BYTES, Batch
-from gateway.errors import BadBatch
+from gateway.errors import BadBatch, ModuleError
 from gateway.wasm.failure import Cause, GuestFailure
 from gateway.wasm.guest import GuestCall, GuestMemory, OutOfBounds, export_of, failure_of
 from gateway.wasm.host import PAGE_BYTES, Host, LoadedModule
 from gateway.wasm.manifest import ABI
+from gateway.wasm.state import MOST_BYTES
 
-__all__ = ["Instance", "pack_table"]
+__all__ = ["Instance", "StateTooLarge", "pack_table"]
 
 _ANSWER: Final = struct.Struct("<IIII")
 _ALIGNMENT: Final = 8
@@ -65,6 +66,10 @@ def pack_table(
         if any(column):
             table[2 + 2 * (count + place) :: row_words] = array("I", column)
     return table.tobytes()
+
+
+class StateTooLarge(ModuleError):
+    """What a module wants to keep is more than is kept. Its instance is whole, and works on."""
 
 
 class Instance:
@@ -137,11 +142,15 @@ class Instance:
             self._error(answer, "tg_process")
         return self._read(answer)
 
-    def save(self) -> bytes:
+    def save(self, most_bytes: int = MOST_BYTES) -> bytes:
         """The module's state as bytes of its own making; empty where it has none to save.
+
+        Args:
+            most_bytes: how long it may be.
 
         Raises:
             GuestFailure: see `failure.Cause`.
+            StateTooLarge: it is longer, and nothing of it was copied.
         """
         if self._save is None:
             return b""
@@ -152,6 +161,8 @@ class Instance:
             return b""
         try:
             at, size = _SPAN.unpack(self._memory.read(answer, _SPAN.size))
+            if most_bytes < size <= len(self._memory):
+                raise StateTooLarge(f"its state of {size} bytes is not kept, at most {most_bytes} are")
             return self._memory.read(at, size)
         except OutOfBounds as error:
             self._bad(f"the state that it saved is not in its memory: {error}")
