@@ -236,7 +236,9 @@ class Courier:
         """A broker that answers pings but acknowledges nothing would hold the window for ever."""
         while True:
             await asyncio.sleep(SILENCE_S / 4)
-            oldest_s = self._window.oldest_s if self._gaps.sent_at_s is None else self._gaps.sent_at_s
+            oldest_s = min(
+                (at_s for at_s in (self._window.oldest_s, self._gaps.sent_at_s) if at_s is not None), default=None
+            )
             if oldest_s is not None and self._clock() - oldest_s > SILENCE_S:
                 raise self._session.silent(self._clock() - oldest_s)
 

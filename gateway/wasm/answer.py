@@ -12,6 +12,8 @@ __all__ = ["Change", "weigh"]
 
 _HIGH_STATUS_BYTE: Final = 21
 _RECORD_BYTES: Final = 24
+_TEXT_BYTES: Final = 1_024
+"""Bytes of text for each reading of an answer, beyond those that came in: the heap is stored as it is."""
 _NOT_DERIVED: Final = bytes(value for value in range(256) if not value & Flag.DERIVED)
 (_NO_VALUE_BITS,) = struct.unpack("<Q", struct.pack("<d", NO_VALUE))
 
@@ -36,7 +38,7 @@ def weigh(before: Batch, after: Batch, known: frozenset[int], *, held: int = 0, 
 
     Raises:
         GuestFailure: it made up a point, gave a bad reading a value, added readings that are not marked as derived, or
-            added too many.
+            added too much.
     """
     if _point_column(after) != _point_column(before):
         strangers = set(after.points()) - known
@@ -49,6 +51,10 @@ def weigh(before: Batch, after: Batch, known: frozenset[int], *, held: int = 0, 
     filtered = len(before) - (len(after) - derived)
     if filtered < -held:
         what = f"it added {-filtered - held} readings without marking them as derived"
+        raise GuestFailure("bad_output", what)
+    room = len(before.heap) + _TEXT_BYTES * len(after)
+    if len(after.heap) > room:
+        what = f"its texts take {len(after.heap)} bytes, and may take {room}: what came in, and {_TEXT_BYTES} a reading"
         raise GuestFailure("bad_output", what)
     most = len(before) * max(1, outputs)
     if derived > most:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import re
 import subprocess
@@ -142,13 +143,15 @@ async def prometheus(folder: Path, target_port: int) -> AsyncIterator[Prometheus
 
 def troubled(folder: Path, config: dict[str, Any], *, modbus_port: int) -> dict[str, Any]:
     """The plant's configuration with one of each trouble: a dead device, a dead unit, a filter that traps."""
-    (folder / "trap.wasm").write_bytes(described(guest("(unreachable)")))
+    trap = described(guest("(unreachable)"))
+    (folder / "trap.wasm").write_bytes(trap)
     tag = {"name": "level", "register": "input", "address": 0}
     config["devices"] += [
         {"name": "dead", "type": "modbus", "host": "127.0.0.1", "port": free_port(), "tags": [tag]},
         {"name": "mute", "type": "modbus", "host": "127.0.0.1", "port": modbus_port, "unit_id": 99, "tags": [tag]},
     ]
-    config["filters"].append({"module": str(folder / "trap.wasm"), "name": "trap", "devices": ["line"]})
+    pin = hashlib.sha256(trap).hexdigest()
+    config["filters"].append({"module": str(folder / "trap.wasm"), "sha256": pin, "name": "trap", "devices": ["line"]})
     return config
 
 

@@ -181,6 +181,8 @@ def test_what_no_module_may_do_is_refused():
         weigh(Batch.of([A]), Batch.of([A, A]), KNOWN)
     with pytest.raises(GuestFailure, match="0, 4, 5, 6, 7 and 2 more"):
         weigh(EMPTY, Batch.of(A._replace(point=n) for n in (0, 4, 5, 6, 7, 8, 9)), KNOWN)
+    with pytest.raises(GuestFailure, match="its texts take 3000 bytes, and may take 2050"):
+        weigh(Batch(Batch.of([A, B]).records, b"ab"), Batch(Batch.of([A, B]).records, bytes(3_000)), KNOWN)
     with pytest.raises(GuestFailure, match="added 3 readings to 1, and may add 2"):
         weigh(Batch.of([A]), Batch.of([A, DERIVED, DERIVED, DERIVED]), KNOWN, outputs=2)
 

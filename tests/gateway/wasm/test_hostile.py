@@ -135,6 +135,7 @@ FLOOD = guest(
     {answer(AT, "(i32.const 2000)")}"""
 )
 HOSTILE["a flood of derived readings"] = ("bad_output", FLOOD)
+HOSTILE["a flood of heap"] = ("bad_output", guest(answer(AT, COUNT, "(i32.const 0)", "(i32.const 131000)")))
 LOG = '(import "tidegate" "log" (func $log (param i32 i32 i32))) (memory (export "memory") 2)'
 HOSTILE["logs a text beyond its memory"] = (
     "trap",
