@@ -55,12 +55,13 @@ class Emit(TypingProtocol):
     """Hands a batch over."""
 
     def __call__(self, batch: Batch, mark: bytes = b"", /) -> Awaitable[None]:
-        """Returns once the batch is durable.
+        """Returns once the batch is durable, or, with `hold_ms`, acknowledged by the broker.
 
         Args:
             batch: the readings.
             mark: what `Memory.recall` is to give from now on. It is committed with the batch: after a crash either both
-                are there or none. Where the filters left nothing of the batch it may follow some seconds later.
+                are there or none. Where the filters left nothing of the batch, or the broker took it before it was
+                written, it may follow some seconds later.
         """
 
 

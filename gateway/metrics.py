@@ -1,7 +1,7 @@
 """What is counted, in one place: names, labels and help of every metric.
 
 Rooms are handed a `Metrics` and increment its counters by the batch. Each cause of a dropped reading is a label value
-of `dropped`, so that received = stored + dropped + still waiting, and nothing disappears silently.
+of `dropped`, so that received = stored + passed + dropped + still waiting, and nothing disappears silently.
 """
 
 from __future__ import annotations

@@ -411,9 +411,11 @@ class SpoolFile:
         await self._make_reserve()
         points: Sequence[Point] = ()
         if self._damaged:
-            damaged = self._move_aside(pending=mark.waiting_readings or None, aside=0, oldest_at_ns=mark.oldest_at_ns)
+            points = await asyncio.to_thread(_points_in, self.path)
+            self._move_aside(
+                pending=mark.waiting_readings or None, aside=0, oldest_at_ns=mark.oldest_at_ns, named=len(points)
+            )
             self._damaged = False
-            points = await self._points_in(damaged)
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
         self.reserved = max(self.reserved, mark.reserved)
@@ -436,7 +438,10 @@ class SpoolFile:
         if self._damaged:
             totals = self.totals
             self._move_aside(
-                pending=totals.readings, aside=totals.aside_readings, oldest_at_ns=totals.oldest_at_ns or 0
+                pending=totals.readings,
+                aside=totals.aside_readings,
+                oldest_at_ns=totals.oldest_at_ns or 0,
+                named=len(self.points),
             )
             self._damaged = False
         known = HighWater.of(self.totals, reserved=self.reserved)
@@ -476,14 +481,16 @@ class SpoolFile:
                 self.ledger = Ledger(damage.ledger.entries.values(), last=last, changes=damage.ledger.changes)
                 self.rescues = [*damage.rescues]
                 self.seen_before = {**damage.seen}
+            if not self.begun:
+                # Before it is moved, as it takes long where the file is large: who is killed meanwhile finds it again.
+                points = await asyncio.to_thread(_points_in, self.path)
             pending = damage.pending_readings
-            damaged = self._move_aside(
+            self._move_aside(
                 pending=(held.waiting_readings or None) if pending is None else pending,
                 aside=damage.readings - (pending or 0),
                 oldest_at_ns=damage.oldest_at_ns or held.oldest_at_ns,
+                named=len(points),
             )
-            if not self.begun:
-                points = await self._points_in(damaged)
         return await self._open_whole(first_seq=first_seq, held=HighWater(), points=points)
 
     async def _come_back(self, connection: aiosqlite.Connection) -> None:
@@ -578,21 +585,13 @@ class SpoolFile:
         self.seen = database.seen
         await self._account.begin(database.connection)
 
-    def _move_aside(self, *, pending: int | None, aside: int, oldest_at_ns: int) -> Path:
+    def _move_aside(self, *, pending: int | None, aside: int, oldest_at_ns: int, named: int) -> None:
         now_ns = self._now_ns()
         self.quarantined = move_aside(self.path, at_ns=now_ns)
         self.totals = Totals(last_seq=self.totals.last_seq)
-        self.rescues.append(Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns), len(self.points)))
-        return self.quarantined
-
-    async def _points_in(self, damaged: Path) -> Sequence[Point]:
-        """The points that a damaged file still knows: its readings can be carried only under these numbers."""
-        points = await asyncio.to_thread(_points_in, damaged)
-        # Those before it as well: they were known by the numbers that stood in this one.
-        self.rescues = [rescue._replace(named=min(rescue.named, len(points))) for rescue in self.rescues[:-1]] + [
-            self.rescues[-1]._replace(named=len(points))
-        ]
-        return points
+        # Those before it as well: their points are known by the numbers that stood in this one.
+        known = [rescue._replace(named=min(rescue.named, named)) for rescue in self.rescues]
+        self.rescues = [*known, Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns), named)]
 
     async def _disconnect(self) -> None:
         if self._connection is not None:
@@ -608,6 +607,7 @@ class SpoolFile:
 
 
 def _points_in(damaged: Path) -> Sequence[Point]:
+    """The points that a damaged file still knows: its readings can be carried only under these numbers."""
     try:
         with Salvage(damaged) as salvage:
             return salvage.points

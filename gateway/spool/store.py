@@ -52,6 +52,9 @@ _Result = TypeVar("_Result")
 LOOK_INTERVAL_S: Final = 5.0
 """How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
 
+PATIENCE_S: Final = 2.0
+"""How long a patient caller waits for the file to be open."""
+
 MARK_DELAY_S: Final = 5.0
 """Longest time a mark waits for a batch to share its commit with, where its own batch was filtered away."""
 
@@ -165,8 +168,8 @@ class Spool:
             metrics: where stored and dropped readings are counted.
             now_ns: UTC nanoseconds since 1970.
             jitter: 0 to 1, spreads retries.
-            patient: where the disk refuses, or another process uses the file, gives back a spool that is not open yet;
-                `run` tries on, and `opened` waits for it.
+            patient: where the disk refuses, another process uses the file, or it takes long, gives back a spool that is
+                not open yet; `run` tries on, and `opened` waits for it.
             clock: seconds of a steady clock.
 
         Raises:
@@ -181,16 +184,33 @@ class Spool:
             jitter=jitter,
             clock=clock,
         )
-        try:
+        if not patient:
             await spool._settle()
-        except SpoolRefused:
+            return spool
+        opening = asyncio.create_task(spool._open_first(), name="opening the spool")
+        try:
+            await asyncio.wait({opening}, timeout=PATIENCE_S)
+        except asyncio.CancelledError:
+            opening.cancel()
             raise
-        except SpoolError as error:
-            if not patient:
-                raise
-            spool._error = str(error)
-            spool._hurry()
+        if opening.done() and (refused := opening.result()) is not None:
+            raise refused
         return spool
+
+    async def _open_first(self) -> SpoolRefused | None:
+        """The first attempt to open the file; why it is refused. `run` makes all others."""
+        self._error = (
+            f"Opening the spool {self._file.path}: it is looked through, which takes seconds a gigabyte where it is "
+            "damaged. It goes on by itself."
+        )
+        async with self._lock:
+            try:
+                await self._settle()
+            except SpoolError as error:
+                self._error = str(error)
+                self._hurry()
+                return error if isinstance(error, SpoolRefused) else None
+        return None
 
     @property
     def is_open(self) -> bool:

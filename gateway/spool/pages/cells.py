@@ -100,22 +100,19 @@ class Record:
         return int.from_bytes(payload[start:end], "big", signed=True) if serial else None
 
 
-def read_cells(page: bytes, *, usable_bytes: int, first: int = 0) -> Iterator[Cell | None]:
+def read_cells(page: bytes, *, usable_bytes: int) -> Iterator[Cell | None]:
     """The rows on a page; None for each that cannot be read, nothing where it is no page of a table's rows.
 
     Args:
         page: the page.
         usable_bytes: of each page of this file.
-        first: where the page's own head begins; 100 on the first page.
     """
-    if len(page) <= first + _HEAD_BYTES or page[first] != _LEAF_OF_TABLE:
+    if len(page) <= _HEAD_BYTES or page[0] != _LEAF_OF_TABLE:
         return
-    count = int.from_bytes(page[first + 3 : first + 5], "big")
-    pointers = first + _HEAD_BYTES
-    end = pointers + 2 * count
+    end = _HEAD_BYTES + 2 * int.from_bytes(page[3:5], "big")
     if end > min(usable_bytes, len(page)):
         return
-    for place in range(pointers, end, 2):
+    for place in range(_HEAD_BYTES, end, 2):
         start = int.from_bytes(page[place : place + 2], "big")
         try:
             yield _cell(page, start, usable_bytes) if start >= end else None

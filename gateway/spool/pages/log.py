@@ -17,6 +17,7 @@ _MAGIC: Final = 0x377F0682
 _HEAD: Final = struct.Struct(">8I")
 _FRAME: Final = struct.Struct(">6I")
 _SUMMED_BYTES: Final = 8
+_PAGE_SIZES: Final = frozenset(1 << bits for bits in range(9, 17))
 _MASK: Final = 0xFFFFFFFF
 
 
@@ -36,7 +37,8 @@ def read_log(file: BinaryIO) -> tuple[int, int, dict[int, int]]:
     magic, _, page_bytes, _, *salts_and_sums = _HEAD.unpack(head)
     swapped = bool(magic & 1)
     salts, sums = salts_and_sums[:2], (salts_and_sums[2], salts_and_sums[3])
-    if magic & ~1 != _MAGIC or _checksum((0, 0), head[:-_SUMMED_BYTES], swapped=swapped) != sums:
+    sound = page_bytes in _PAGE_SIZES and magic & ~1 == _MAGIC
+    if not sound or _checksum((0, 0), head[:-_SUMMED_BYTES], swapped=swapped) != sums:
         return 0, 0, {}
     pages: dict[int, int] = {}
     uncommitted: dict[int, int] = {}
