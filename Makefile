@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test endurance powercut chaos check format bench fuzz modules modules-long lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
+.PHONY: help demo test lives endurance powercut chaos check format bench fuzz modules modules-long lock mosquitto tmux prometheus systemd image modules-image image-needs tools test-image clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: .*##|^[a-z-]+:  *##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -55,6 +55,9 @@ chaos: mosquitto $(VENV)/.dev  ## 200 rounds of random kills, cuts and failing d
 
 powercut: $(VENV)/.dev  ## cut a recorded life of the spool at each boundary, in each way, three times
 	TIDEGATE_POWER_CUTS=3 $(BIN)/python -m pytest --timeout 3600 tests/gateway/spool/test_power_cut.py
+
+lives: $(VENV)/.dev  ## the long form of the spool's model: 2,000 random lives
+	TIDEGATE_LIVES=2000 $(BIN)/python -m pytest --timeout 7200 tests/gateway/spool/test_model.py
 
 bench: $(VENV)/.dev mosquitto  ## measurements, by hand; nothing here passes or fails
 	$(BIN)/python -m tests.bench $(ARGS)

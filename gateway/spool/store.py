@@ -52,6 +52,9 @@ _Result = TypeVar("_Result")
 LOOK_INTERVAL_S: Final = 5.0
 """How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
 
+PATIENCE_S: Final = 2.0
+"""How long a patient caller waits for the file to be open."""
+
 MARK_DELAY_S: Final = 5.0
 """Longest time a mark waits for a batch to share its commit with, where its own batch was filtered away."""
 
@@ -165,8 +168,8 @@ class Spool:
             metrics: where stored and dropped readings are counted.
             now_ns: UTC nanoseconds since 1970.
             jitter: 0 to 1, spreads retries.
-            patient: where the disk refuses, or another process uses the file, gives back a spool that is not open yet;
-                `run` tries on, and `opened` waits for it.
+            patient: where the disk refuses, another process uses the file, or it takes long, gives back a spool that is
+                not open yet; `run` tries on, and `opened` waits for it.
             clock: seconds of a steady clock.
 
         Raises:
@@ -181,16 +184,33 @@ class Spool:
             jitter=jitter,
             clock=clock,
         )
-        try:
+        if not patient:
             await spool._settle()
-        except SpoolRefused:
+            return spool
+        opening = asyncio.create_task(spool._open_first(), name="opening the spool")
+        try:
+            await asyncio.wait({opening}, timeout=PATIENCE_S)
+        except asyncio.CancelledError:
+            opening.cancel()
             raise
-        except SpoolError as error:
-            if not patient:
-                raise
-            spool._error = str(error)
-            spool._hurry()
+        if opening.done() and (refused := opening.result()) is not None:
+            raise refused
         return spool
+
+    async def _open_first(self) -> SpoolRefused | None:
+        """The first attempt to open the file; why it is refused. `run` makes all others."""
+        self._error = (
+            f"Opening the spool {self._file.path}: it is looked through, which takes seconds a gigabyte where it is "
+            "damaged. It goes on by itself."
+        )
+        async with self._lock:
+            try:
+                await self._settle()
+            except SpoolError as error:
+                self._error = str(error)
+                self._hurry()
+                return error if isinstance(error, SpoolRefused) else None
+        return None
 
     @property
     def is_open(self) -> bool:
@@ -265,6 +285,10 @@ class Spool:
         except SpoolError:
             self._too_late(parts)
             raise
+        except asyncio.CancelledError:
+            if self._closed:  # then they have not joined the line
+                self._too_late(parts)
+            raise
         *_, seq = await asyncio.gather(*(part.stored for part in parts))
         return seq if batch else 0
 
@@ -318,8 +342,8 @@ class Spool:
         Raises:
             SpoolError: the file cannot be read now.
         """
-        if self._held and (upto is None or next(iter(self._held)) <= upto):
-            await self._commit()  # Whoever looks for them on disk must not miss them.
+        while self._held and (upto is None or next(iter(self._held)) <= upto):
+            await self._commit()  # Whoever looks for them on disk must not miss them. A full spool makes room first.
         while True:
             found: list[Row] | Closed = []
             async with self._using_file("reading from"):
@@ -368,8 +392,11 @@ class Spool:
         if not self._under_way:
             passed = self._line.passed_at_the_front()
             self._count_passed(passed)
-            for waiting in passed:
-                self._note(waiting.device, waiting.mark)
+            if passed:
+                newer = {waiting.device for waiting in self._line.front()[len(passed) :] if waiting.mark}
+                for waiting in passed:
+                    if waiting.device not in newer:
+                        self._note(waiting.device, waiting.mark)
             self._line.leave(len(passed))
 
     def _count_passed(self, passed: Sequence[Waiting]) -> None:
@@ -723,7 +750,8 @@ class Spool:
         self._hurry()  # What waits goes into the fresh file.
         self._hold.replaced()
         self._merger.pause()
-        self._recovery.begin(frozenset(self._acked))
+        self._recovery.begin(self._acked, again=self._file.in_doubt)
+        self.note_gaps([*self._given_up.values()])
         self._acked.clear()
         self._given_up.clear()
         self._unreadable.clear()
@@ -770,6 +798,7 @@ class Spool:
             (waiting,) = self._line.front(1)
             self.note_gaps(waiting.gaps)
             waiting.fail(self._unstorable([waiting], str(error)))
+            self._held.pop(waiting.seq, None)
             self._leave(1)
         else:
             self._suspects = group.taken

@@ -28,7 +28,7 @@ async def fill(spool: Spool) -> list[asyncio.Task[int]]:
 
 async def deliver(spool: Spool, *, appends: list[asyncio.Task[int]], after: int) -> int:
     """Acknowledges everything, as the broker would, until nothing waits any more; the last number."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         while spool.stats.backlog_batches or not all(task.done() for task in appends):
             if rows := await spool.pending(after=after, limit_readings=20_000):
                 after = rows[-1].seq
@@ -50,7 +50,7 @@ async def main(path: Path) -> None:
         appends += await fill(spool)
         last_seq = await deliver(spool, appends=appends, after=last_seq)
         assert [task.result() for task in appends] == list(range(first_seq + 1, last_seq + 1))
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             while reserve.stat().st_size != full_bytes:
                 spool.ack([await spool.append("plc", batch_of(1))])
                 await asyncio.sleep(0.1)

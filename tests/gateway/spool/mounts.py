@@ -27,6 +27,6 @@ def run_on_a_small_disk(module: str, folder: Path) -> bool:
     if prefix is None:
         return False
     command = [*prefix, sys.executable, "-m", module, str(folder)]
-    child = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    child = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert child.returncode == 0, child.stderr
     return True

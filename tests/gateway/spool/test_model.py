@@ -5,10 +5,13 @@ in a row of the ledger, counted once, under its device and cause, within the row
 
 Where the policy is `thin`, the pure function that thins says what is left of a block; what it may take is proven by
 its own tests.
+
+TIDEGATE_LIVES says how many lives; `make lives` runs 2,000.
 """
 
 import asyncio
 import math
+import os
 import shutil
 import tempfile
 from collections import Counter
@@ -29,6 +32,7 @@ from gateway.spool.gaps import QUIET_NS
 from gateway.spool.thinning import thin
 from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, read_gaps
 
+LIVES = int(os.environ.get("TIDEGATE_LIVES", "25"))
 MAX_BYTES = 4000
 POINTS = {"a": 1, "b": 2}
 BOUND = 0.5
@@ -381,5 +385,5 @@ class SpoolLife(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
 
 
-SpoolLife.TestCase.settings = settings(max_examples=25, stateful_step_count=30, deadline=None)
+SpoolLife.TestCase.settings = settings(max_examples=LIVES, stateful_step_count=30, deadline=None)
 TestSpoolLife = SpoolLife.TestCase

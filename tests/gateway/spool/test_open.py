@@ -1,5 +1,6 @@
 """What is found at opening: nothing, somebody else, another version, damage, the traces of a crash."""
 
+import asyncio
 import shutil
 import sqlite3
 import subprocess
@@ -9,8 +10,10 @@ import pytest
 
 from gateway.errors import SpoolError, SpoolRefused
 from gateway.metrics import Metrics
+from gateway.spool import store
 from gateway.spool.files import KEPT_ASIDE, aside_name, move_aside
 from gateway.spool.schema import APPLICATION_ID, MIGRATIONS
+from gateway.spool.spoolfile import SpoolFile
 from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, open_spool, running
 from tests.waiting import until
 
@@ -102,6 +105,27 @@ async def test_a_patient_spool_waits_for_its_file_and_touches_nothing_before(pat
             assert second.stats.state == "ok"
             assert await second.append("plc", batch_of(2)) == seq + 1
             assert [row.seq for row in await drain(second)] == [seq, seq + 1]
+
+
+async def test_a_file_that_takes_long_to_open_is_not_waited_for(path, monkeypatch):
+    waiting = await filled(path, rows=3)
+    goes_on = asyncio.Event()
+    begin = SpoolFile.begin
+
+    async def slow(file):
+        await goes_on.wait()
+        await begin(file)
+
+    monkeypatch.setattr(SpoolFile, "begin", slow)
+    monkeypatch.setattr(store, "PATIENCE_S", 0.01)
+    async with running(path, patient=True) as spool:
+        assert not spool.is_open
+        assert spool.stats.state == "failing"
+        assert "looked through" in spool.stats.error
+        goes_on.set()
+        await spool.opened()
+        assert spool.stats.state == "ok"
+        assert [row.seq for row in await drain(spool)] == waiting
 
 
 async def test_a_patient_spool_that_never_opened_can_be_closed(path):

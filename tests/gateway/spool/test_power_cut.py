@@ -9,6 +9,7 @@ made as a power cut could have left them after each single step, and opened. Wit
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,7 @@ async def test_what_was_confirmed_is_there_after_a_cut_at_any_boundary(life: lis
         folder.mkdir()
         disk.cut(folder, cut, draw)
         await check(folder, told, taken, what=f"{cut.value} after step {steps} of {len(life)}")
+        shutil.rmtree(folder)  # each has a reserve of its own, and there may be thousands
 
 
 async def check(folder: Path, told: dict[int, int], taken: set[int], *, what: str) -> None:

@@ -159,6 +159,7 @@ async def test_it_is_given_up_for_deletions_only(path, reserve_path, monkeypatch
     await check_a_stand_in_for_a_full_disk(path, reserve_path, monkeypatch)
 
 
+@pytest.mark.timeout(420)
 async def test_a_disk_that_the_spool_itself_has_filled_drains_again(tmp_path, path, reserve_path, monkeypatch):
     if not run_on_a_small_disk("tests.gateway.spool.brimful", tmp_path):
         await check_a_stand_in_for_a_full_disk(path, reserve_path, monkeypatch)
