@@ -124,6 +124,7 @@ class SpoolFile:
         self._reserve = Reserve(path)
         self._growth_limited = False
         self._page_bytes = PAGE_BYTES
+        self._most_given_pages = GIVEN_BACK_PAGES
         self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
@@ -317,13 +318,24 @@ class SpoolFile:
             given_pages = max(
                 given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages, page_bytes=self._page_bytes)
             )
-        given_pages = min(given_pages, GIVEN_BACK_PAGES)
+        given_pages = min(given_pages, self._most_given_pages)
         if given_pages > 0:
-            # As a script, because the pragma gives back one page a step and `execute` takes one step. The file itself
-            # shrinks when the log is worked in.
-            await self._connected().executescript(f"PRAGMA incremental_vacuum({given_pages});")
-            await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+            await self._give_back(given_pages)
         await self._make_reserve()
+
+    async def _give_back(self, pages: int) -> None:
+        try:
+            # As a script, because the pragma gives back one page a step and `execute` takes one step.
+            await self._connected().executescript(f"PRAGMA incremental_vacuum({pages});")
+        except sqlite3.OperationalError as error:
+            if not is_full(error) or pages == 1:
+                raise
+            # What it changes goes through the log first, and there is no room for so much of it.
+            self._most_given_pages = max(1, pages // 4)
+        else:
+            self._most_given_pages = min(GIVEN_BACK_PAGES, self._most_given_pages * 2)
+        # The file itself shrinks when the log is worked in.
+        await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
 
     async def replace(self) -> None:
         """Puts a fresh file in the place of this one, which SQLite calls damaged.
