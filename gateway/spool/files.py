@@ -202,7 +202,7 @@ def move_aside(path: Path, *, at_ns: int, why: Literal["corrupt", "found"] = "co
         for suffix in _COMPANIONS:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + suffix).rename(target.with_name(target.name + suffix))
-        _forget_oldest(path)
+        _forget_oldest(path, but=target)
     except OSError as error:
         raise SpoolError(
             f"The file {path} is to be moved aside and cannot be ({error.strerror}). "
@@ -211,11 +211,12 @@ def move_aside(path: Path, *, at_ns: int, why: Literal["corrupt", "found"] = "co
     return target
 
 
-def _forget_oldest(path: Path) -> None:
+def _forget_oldest(path: Path, *, but: Path) -> None:
     head = f"{path.name}.corrupt-"
     names = {entry.name for entry in path.parent.iterdir() if entry.name.startswith(head)}
-    bases = sorted(name for name in names if not name.endswith(("-wal", "-shm")))
-    for base in bases[:-KEPT_ASIDE]:
+    # By the clock, which may have been set back: what was moved aside just now is the newest all the same.
+    bases = sorted(name for name in names if not name.endswith(("-wal", "-shm")) and name != but.name)
+    for base in bases[: len(bases) + 1 - KEPT_ASIDE]:
         for suffix in _COMPANIONS:
             path.with_name(base + suffix).unlink(missing_ok=True)
 

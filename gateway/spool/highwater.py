@@ -26,6 +26,7 @@ class HighWater(NamedTuple):
         waiting_readings: those that waited for the broker.
         oldest_at_ns: when the oldest of those was accepted, UTC ns; 0: none waited.
         last_gap: the highest number given in the gap ledger.
+        reserved: numbers up to this one may have been given to batches that were never written; see `hold`.
     """
 
     last_seq: int = 0
@@ -34,10 +35,11 @@ class HighWater(NamedTuple):
     waiting_readings: int = 0
     oldest_at_ns: int = 0
     last_gap: int = 0
+    reserved: int = 0
 
     @classmethod
-    def of(cls, totals: Totals) -> HighWater:
-        """As these totals say."""
+    def of(cls, totals: Totals, *, reserved: int = 0) -> HighWater:
+        """As these totals say, and what was reserved."""
         return cls(
             totals.last_seq,
             totals.accepted_batches,
@@ -45,6 +47,7 @@ class HighWater(NamedTuple):
             totals.readings,
             totals.oldest_at_ns or 0,
             totals.last_gap,
+            reserved,
         )
 
     @property
@@ -63,7 +66,7 @@ class HighWater(NamedTuple):
             mark = cls(*map(int, numbers.split(" ")))
         except (TypeError, ValueError):
             return cls()
-        return mark if mark.last_seq < LARGEST_SEQ else cls()
+        return mark if max(mark.last_seq, mark.reserved) < LARGEST_SEQ else cls()
 
     def lost_readings(self, totals: Totals) -> int:
         """How many of the readings that waited the database does not have any more: at most so many."""

@@ -230,6 +230,8 @@ class Merger:
         return [row for row in rows if not self._taken(row[0])]
 
     async def _store(self, file: SpoolFile, block: Block) -> int:
+        if self._paused:
+            return 0  # The file was replaced meanwhile.
         left = block.left
         there = {seq for (seq,) in await file.fetch(_THERE, (left.first, left.last))}
         inside = {seq for seq, size in enumerate(left.sizes, start=left.first) if size}

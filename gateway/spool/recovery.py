@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.errors import SpoolError
 from gateway.spool.rescue import Rescue
-from gateway.spool.salvage import Lost, Salvage, Saved
+from gateway.spool.salvage import Salvage, Saved
 from gateway.spool.spoolfile import SpoolFile, WithFile
 from gateway.spool.stored import Stored, StoredRow
 
@@ -56,7 +56,8 @@ class Recovery:
         self._max_bytes = max_bytes
         self._came = came
         self._ended = ended
-        self._taken: Collection[int] = ()
+        self._taken: frozenset[int] = frozenset()
+        self._again: frozenset[int] = frozenset()
         self._due = asyncio.Event()
         self.readings = 0
         """Readings that were carried since this object was made."""
@@ -66,13 +67,16 @@ class Recovery:
         """Whether there is something to be carried."""
         return self._due.is_set()
 
-    def begin(self, taken: Collection[int] = ()) -> None:
+    def begin(self, taken: Collection[int] = (), *, again: Collection[int] = ()) -> None:
         """Says that there is a damaged file.
 
         Args:
             taken: numbers in it that the broker has.
+            again: numbers of batches that may be in it, which are not among what it is known to hold: they still wait
+                to be stored.
         """
-        self._taken = taken
+        self._taken |= frozenset(taken)
+        self._again |= frozenset(again)
         self._due.set()
 
     async def run(self) -> None:
@@ -88,6 +92,7 @@ class Recovery:
         while rescue := await self._with_file("reading from", _first):
             await self._carry(rescue)
         self._due.clear()
+        self._taken = self._again = frozenset()
         self._ended()
 
     async def _carry(self, rescue: Rescue) -> None:
@@ -96,7 +101,7 @@ class Recovery:
         except SpoolError as error:
             if not isinstance(error.__cause__, FileNotFoundError):
                 raise
-            await self._end(rescue, Lost())  # Somebody took it away.
+            await self._end(rescue, held=None, aside=0)  # Somebody took it away.
             return
         with salvage:
             items = salvage.items()
@@ -105,8 +110,9 @@ class Recovery:
                 step = await asyncio.to_thread(_next_step, items, rescue)
                 if not step:
                     break
-                kept = [one for one in step if not (isinstance(one, StoredRow) and one.seq in self._taken)]
-                further = rescue.further(step[-1].last, readings=sum(one.waiting for one in step))
+                known = [one for one in step if not (isinstance(one, StoredRow) and one.seq in self._again)]
+                kept = [left for one in known if (left := _without(one, self._taken)) is not None]
+                further = rescue.further(step[-1].last, readings=sum(one.waiting for one in known))
                 if not await self._store(kept, further):
                     break
                 self.readings += further.carried - rescue.carried
@@ -115,7 +121,7 @@ class Recovery:
                 await asyncio.sleep((time.monotonic() - began_s) * REST_PART)
             # What is left to be looked at where the budget has ended it.
             await asyncio.to_thread(_read_to_the_end, items)
-            await self._end(rescue, salvage.lost)
+            await self._end(rescue, held=salvage.held_readings, aside=salvage.lost.aside_readings)
 
     async def _store(self, stored: list[Stored], rescue: Rescue) -> bool:
         """Whether they fit."""
@@ -133,12 +139,12 @@ class Recovery:
             except SpoolError:
                 await asyncio.sleep(_PAUSE_S)  # A full disk: what waits here goes on when there is room.
 
-    async def _end(self, rescue: Rescue, lost: Lost) -> None:
+    async def _end(self, rescue: Rescue, *, held: int | None, aside: int) -> None:
         async def work(file: SpoolFile) -> None:
             await file.end_rescue(
                 rescue,
-                lost=rescue.lost_readings(lost.readings),
-                aside=rescue.aside_readings or lost.aside_readings,
+                lost=rescue.lost_readings(held),
+                aside=rescue.aside_readings or aside,
             )
 
         await self._with_file("writing to", work)
@@ -161,6 +167,15 @@ def _next_step(items: Iterator[Saved], rescue: Rescue) -> list[Stored]:
         if size_bytes >= STEP_BYTES or len(step) == STEP_BATCHES:
             break
     return step
+
+
+def _without(stored: Stored, taken: Collection[int]) -> Stored | None:
+    """What of it was not taken; None: nothing."""
+    if isinstance(stored, StoredRow):
+        return None if stored.seq in taken else stored
+    inside = [seq for seq in taken if stored.first <= seq <= stored.last]
+    left = stored.left.without(inside) if inside else stored.left
+    return stored._replace(left=left) if left.batches else None
 
 
 def _read_to_the_end(items: Iterator[Saved]) -> None:

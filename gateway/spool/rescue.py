@@ -45,13 +45,14 @@ class Rescue(NamedTuple):
         """The same after so many more readings were carried, up to this number."""
         return self._replace(passed=passed, carried=self.carried + readings)
 
-    def lost_readings(self, counted: int | None) -> int | None:
+    def lost_readings(self, held: int | None) -> int | None:
         """How many readings that waited could not be carried.
 
         Args:
-            counted: the same as the damaged file's own totals tell; None where they are gone.
+            held: those that waited, as the damaged file's own totals tell; None where they are gone.
         """
-        return counted if self.readings is None else max(0, self.readings - self.carried)
+        readings = held if self.readings is None else self.readings
+        return None if readings is None else max(0, readings - self.carried)
 
 
 async def read_rescues(connection: aiosqlite.Connection) -> list[Rescue]:

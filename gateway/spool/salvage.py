@@ -133,6 +133,11 @@ class Salvage:
     def __exit__(self, *_: object) -> None:
         self._file.__exit__()
 
+    @property
+    def held_readings(self) -> int | None:
+        """Readings that waited, by the file's own totals; None: nobody knows."""
+        return self._totals[4] if self._totals else None
+
     def items(self) -> Iterator[Saved]:
         """What is whole, by number; each number once."""
         batches = readings = 0

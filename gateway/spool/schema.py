@@ -389,6 +389,7 @@ async def open_database(
     dropped: Mapping[str, int] | None = None,
     ledger: Ledger | None = None,
     rescues: Sequence[Rescue] = (),
+    reserved: int = 0,
     log_bytes: int = WAL_LIMIT_BYTES,
 ) -> Database:
     """Opens the file; makes it where there is none, and brings it up to the newest schema.
@@ -400,6 +401,7 @@ async def open_database(
         dropped: what a file made here counts as lost from the start, by cause.
         ledger: the gaps that a file made here knows from the start.
         rescues: damaged files that are to be carried into a file made here.
+        reserved: numbers up to this one may have been given by the file that one made here replaces.
         log_bytes: what the log may keep of the disk, at most `WAL_LIMIT_BYTES`; at half of it the log is
             worked in.
 
@@ -424,6 +426,7 @@ async def open_database(
             dropped=dropped or {},
             ledger=ledger or Ledger(),
             rescues=rescues,
+            reserved=reserved,
         )
         database = Database(
             connection,
@@ -563,6 +566,7 @@ async def _begin(
     dropped: Mapping[str, int],
     ledger: Ledger,
     rescues: Sequence[Rescue],
+    reserved: int,
 ) -> None:
     if list(await connection.execute_fetchall("SELECT 1 FROM totals")):
         return
@@ -574,6 +578,8 @@ async def _begin(
     await connection.executemany("INSERT INTO points VALUES (?, ?, ?, ?, ?)", points)
     await connection.executemany("INSERT INTO dropped VALUES (?, ?)", dropped.items())
     await connection.executemany(BEGIN_RESCUE, rescues)
+    if reserved:
+        await connection.execute_fetchall("INSERT INTO passed VALUES (1, ?, 0, 0)", (reserved,))
     await connection.commit()
 
 

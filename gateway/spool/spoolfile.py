@@ -67,6 +67,8 @@ GIVEN_BACK_PAGES: Final = 2048
 MARK_INTERVAL_S: Final = 1.0
 """How often the high-water mark is written, at most."""
 
+WRITE_PASSED: Final = "INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)"
+
 MOST_PAGES: Final = 0xFFFFFFFE
 """SQLite's own limit of a database's size."""
 
@@ -103,6 +105,7 @@ class SpoolFile:
         seen_before: the same as it was then, so before this process accepted any.
         ledger: the gaps that nobody was told of, as of the last commit.
         rescues: damaged files that are still being carried into this one, as of the last commit.
+        reserved: numbers up to this one may have been given to batches that were never written.
         quarantined: where the last damaged file was moved; None where none was.
         notice: what else happened to the file in this process's life and should be known; empty where nothing did.
     """
@@ -117,6 +120,7 @@ class SpoolFile:
         self.seen_before: dict[str, int] = {}
         self.ledger = Ledger()
         self.rescues: list[Rescue] = []
+        self.reserved = 0
         self.quarantined: Path | None = None
         self.notice = ""
         self._lock: FileLock | None = None
@@ -170,6 +174,11 @@ class SpoolFile:
         """Bytes that the kernel wrote for this file; None where it keeps no account."""
         return self._account.written_bytes
 
+    @property
+    def in_doubt(self) -> frozenset[int]:
+        """Numbers of batches that may have been committed or not; those batches still wait."""
+        return frozenset() if self._doubtful is None else frozenset(seq for seq, _ in self._doubtful.numbered)
+
     async def settle(self) -> Group | None:
         """Makes the file usable after a failure; the group in doubt where it was committed after all.
 
@@ -194,7 +203,7 @@ class SpoolFile:
             return None
         totals = await was_committed(connection, group)
         if totals is None:
-            self.totals = await read_totals(connection)  # Merged rows change it, and leave no other mark.
+            await self._read_anew(connection)
         self._doubtful = None
         if totals is None:
             return None
@@ -236,7 +245,9 @@ class SpoolFile:
 
     async def read_passed(self) -> Passed:
         """What was never written because the broker took it in time."""
-        return await read_passed(self._connected())
+        passed = await read_passed(self._connected())
+        self.reserved = max(self.reserved, passed.reserved)
+        return passed
 
     async def note_passed(self, passed: Passed, seen: Mapping[str, int]) -> None:
         """Writes that down, as one durable transaction.
@@ -249,8 +260,10 @@ class SpoolFile:
             sqlite3.Error: it failed, or so it seems; `settle` ends the doubt.
         """
         statements: list[tuple[str, Sequence[Any]]] = [(WRITE_SEEN, one) for one in seen.items()]
-        await self.transact([*statements, ("INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)", passed)])
+        await self.transact([*statements, (WRITE_PASSED, passed)])
         self.seen.update(seen)
+        self.reserved = passed.reserved
+        await asyncio.to_thread(self._mark)
 
     async def carry(self, stored: Sequence[Stored], *, rescue: Rescue) -> None:
         """Takes rows and blocks of a damaged file, as one durable transaction.
@@ -287,10 +300,7 @@ class SpoolFile:
             self._count_lost(lost, aside=aside)
         self._check_names()
         self._doubtful = None
-        self.totals = await read_totals(connection)
-        self.dropped = await read_dropped(connection)
-        self.ledger = await read_ledger(connection)
-        self.rescues = await read_rescues(connection)
+        await self._read_anew(connection)
 
     async def transact(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
         """Carries out statements as one durable transaction. They must not touch batches, points, totals or drops.
@@ -367,6 +377,13 @@ class SpoolFile:
             if self._lock is not None:
                 self._lock.release()
 
+    async def _read_anew(self, connection: aiosqlite.Connection) -> None:
+        """What the file says now, after a change that leaves no other mark, or one of which nobody knows."""
+        self.totals = await read_totals(connection)
+        self.dropped = await read_dropped(connection)
+        self.ledger = await read_ledger(connection)
+        self.rescues = await read_rescues(connection)
+
     def _connected(self) -> aiosqlite.Connection:
         assert self._connection is not None
         return self._connection
@@ -413,6 +430,7 @@ class SpoolFile:
             self._damaged = False
         # Microseconds since 1970 and not 1: whatever became of an earlier file (a wiped volume, a new disk), what this
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
+        self.reserved = max(self.reserved, mark.reserved)
         first_seq = max(1, self._now_ns() // 1000, mark.last_seq + 1, self._above)
         try:
             database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
@@ -438,12 +456,18 @@ class SpoolFile:
                 named=len(self.points),
             )
             self._damaged = False
-        known = HighWater.of(self.totals)
-        gaps = self.ledger
+        known = HighWater.of(self.totals, reserved=self.reserved)
+        totals, gaps = self.totals, self.ledger
         database = await self._open_whole(first_seq=known.last_seq + 1, held=known, points=list(self.points))
         self.points.only_saved(len(database.points))  # not those that came after an earlier attempt began the file
-        await self._use(database)
-        await self._catch_up(known, gaps.entries.values())
+        try:
+            await self._use(database)
+            await self._catch_up(known, gaps.entries.values())
+        except BaseException:
+            # The next attempt must know what was given, whatever the file says.
+            self.totals, self.ledger = totals, gaps
+            await self._disconnect()
+            raise
 
     async def _open_whole(self, *, first_seq: int, held: HighWater, points: Sequence[Point] = ()) -> Database:
         """Opens the file, and replaces it where it is damaged.
@@ -501,21 +525,24 @@ class SpoolFile:
             gaps: the ledger's rows that nobody was told of, as far as they are known.
         """
         lost = known.lost_readings(self.totals)
-        if self.totals.last_seq >= known.last_seq and not lost:
+        passed = await self.read_passed()
+        is_earlier = self.totals.last_seq < known.last_seq or self.totals.last_gap < known.last_gap
+        if not (is_earlier or lost or passed.reserved < known.reserved):
             return
         connection = self._connected()
-        if self.totals.last_seq < known.last_seq:
-            await connection.execute_fetchall(
-                "UPDATE totals SET last_seq = ?, accepted_batches = ?, accepted_readings = ?", known[:3]
-            )
+        if passed.reserved < known.reserved:
+            await connection.execute_fetchall(WRITE_PASSED, passed._replace(reserved=known.reserved))
+        if is_earlier:
+            if self.totals.last_seq < known.last_seq:
+                await connection.execute_fetchall(
+                    "UPDATE totals SET last_seq = ?, accepted_batches = ?, accepted_readings = ?", known[:3]
+                )
             await connection.executemany(WRITE_GAP, map(row_of_gap, gaps))
             await connection.execute_fetchall("UPDATE totals SET last_gap = max(last_gap, ?)", (known.last_gap,))
             self.ledger = await read_ledger(connection)
         await self._lose(lost, aside=0, oldest_at_ns=known.oldest_at_ns)
         await connection.commit()
-        self.totals = await read_totals(connection)
-        self.dropped = await read_dropped(connection)
-        self.ledger = await read_ledger(connection)
+        await self._read_anew(connection)
         self._count_lost(lost, aside=0)
         self.notice = (
             f"the newest commits are missing in {self.path}: its log was cut off, or an earlier file was put in its "
@@ -544,7 +571,7 @@ class SpoolFile:
 
     def _mark(self) -> None:
         if self._lock is not None:
-            self._lock.note(HighWater.of(self.totals).packed)
+            self._lock.note(HighWater.of(self.totals, reserved=self.reserved).packed)
             self._marked_s = time.monotonic()
 
     async def _open_database(self, *, first_seq: int, points: Sequence[Point]) -> Database:
@@ -555,6 +582,7 @@ class SpoolFile:
             dropped=self.dropped,
             ledger=self.ledger,
             rescues=self.rescues,
+            reserved=self.reserved,
             log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
@@ -573,7 +601,9 @@ class SpoolFile:
         now_ns = self._now_ns()
         self.quarantined = move_aside(self.path, at_ns=now_ns)
         self.totals = Totals(last_seq=self.totals.last_seq)
-        self.rescues.append(Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns), named))
+        # Those before it as well: their points are known by the numbers that stood in this one.
+        known = [rescue._replace(named=min(rescue.named, named)) for rescue in self.rescues]
+        self.rescues = [*known, Rescue(self.quarantined.name, pending, aside, min(oldest_at_ns, now_ns), named)]
 
     async def _disconnect(self) -> None:
         if self._connection is not None:

@@ -285,6 +285,10 @@ class Spool:
         except SpoolError:
             self._too_late(parts)
             raise
+        except asyncio.CancelledError:
+            if self._closed:  # then they have not joined the line
+                self._too_late(parts)
+            raise
         *_, seq = await asyncio.gather(*(part.stored for part in parts))
         return seq if batch else 0
 
@@ -338,8 +342,8 @@ class Spool:
         Raises:
             SpoolError: the file cannot be read now.
         """
-        if self._held and (upto is None or next(iter(self._held)) <= upto):
-            await self._commit()  # Whoever looks for them on disk must not miss them.
+        while self._held and (upto is None or next(iter(self._held)) <= upto):
+            await self._commit()  # Whoever looks for them on disk must not miss them. A full spool makes room first.
         while True:
             found: list[Row] | Closed = []
             async with self._using_file("reading from"):
@@ -388,8 +392,11 @@ class Spool:
         if not self._under_way:
             passed = self._line.passed_at_the_front()
             self._count_passed(passed)
-            for waiting in passed:
-                self._note(waiting.device, waiting.mark)
+            if passed:
+                newer = {waiting.device for waiting in self._line.front()[len(passed) :] if waiting.mark}
+                for waiting in passed:
+                    if waiting.device not in newer:
+                        self._note(waiting.device, waiting.mark)
             self._line.leave(len(passed))
 
     def _count_passed(self, passed: Sequence[Waiting]) -> None:
@@ -743,7 +750,8 @@ class Spool:
         self._hurry()  # What waits goes into the fresh file.
         self._hold.replaced()
         self._merger.pause()
-        self._recovery.begin(frozenset(self._acked))
+        self._recovery.begin(self._acked, again=self._file.in_doubt)
+        self.note_gaps([*self._given_up.values()])
         self._acked.clear()
         self._given_up.clear()
         self._unreadable.clear()
@@ -790,6 +798,7 @@ class Spool:
             (waiting,) = self._line.front(1)
             self.note_gaps(waiting.gaps)
             waiting.fail(self._unstorable([waiting], str(error)))
+            self._held.pop(waiting.seq, None)
             self._leave(1)
         else:
             self._suspects = group.taken

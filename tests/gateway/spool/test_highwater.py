@@ -1,5 +1,7 @@
 """The high-water mark as a line of text, and what it says about a database."""
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,13 +10,18 @@ from gateway.spool.highwater import HighWater
 from gateway.spool.schema import LARGEST_SEQ, Totals
 
 numbers = st.integers(0, LARGEST_SEQ - 1)
-marks = st.builds(HighWater, *[numbers] * 6)
+marks = st.builds(HighWater, *[numbers] * 7)
 
 
 @given(marks)
 def test_it_reads_what_it_writes(mark):
     assert HighWater.read(mark.packed) == mark
     assert len(mark.packed) == len(HighWater().packed)
+
+
+def test_a_line_of_an_older_version_says_nothing_of_what_it_did_not_know():
+    line = " ".join(f"{number:020}" for number in range(1, 7))
+    assert HighWater.read(f"{line} {zlib.crc32(line.encode()):010}\n".encode()) == HighWater(1, 2, 3, 4, 5, 6)
 
 
 @given(st.binary(max_size=200))
