@@ -7,7 +7,7 @@ Every method expects that nobody else uses the object meanwhile; `Spool` holds a
 - A damaged file is moved aside and a fresh one takes its place, at opening and in mid-life. The fresh file's numbers go
   on above the old one's, and it knows the same points. What the old one held is carried over by `Recovery`; what cannot
   be is counted as dropped.
-- A file that was deleted while it was open is written anew (`restore.py`) before anything that was put into it
+- A file that was deleted while it was open is written anew (`repair/restore.py`) before anything that was put into it
   meanwhile counts as committed.
 - A file that shows an earlier state than was committed (its log was cut off) numbers on above what was given, and what
   is missing is counted.
@@ -32,14 +32,14 @@ from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
 from gateway.spool.commit import WRITE_SEEN, Group, carry, merge, roll_back, was_committed, write, write_gaps
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
-from gateway.spool.gaprows import WRITE_GAP, row_of_gap
-from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
 from gateway.spool.hold import Passed
-from gateway.spool.rescue import END_RESCUE, Rescue, read_rescues
+from gateway.spool.ledger.gaprows import WRITE_GAP, row_of_gap
+from gateway.spool.ledger.gaps import Entry, Ledger
+from gateway.spool.repair.rescue import END_RESCUE, Rescue, read_rescues
+from gateway.spool.repair.restore import write_anew
+from gateway.spool.repair.salvage import Salvage
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
-from gateway.spool.restore import write_anew
-from gateway.spool.salvage import Salvage
 from gateway.spool.schema import (
     WAL_LIMIT_BYTES,
     Damaged,

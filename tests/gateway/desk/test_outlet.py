@@ -19,7 +19,7 @@ from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet
 from gateway.spool import Spool, recovery
-from gateway.spool.salvage import Salvage
+from gateway.spool.repair.salvage import Salvage
 from tests.waiting import until
 
 
