@@ -7,7 +7,8 @@ Changing has two steps. `prepare` builds all that the plan asks for and may fail
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from adapters.base import Site
 from adapters.registry import protocol
 from gateway.batch import Kind
 from gateway.commands import Target
-from gateway.config.models import Config, DeviceSettings
+from gateway.config.models import Config, DeviceSettings, FilterSettings, ShadowSettings
 from gateway.crew import Crew
 from gateway.errors import ModuleError
 from gateway.flow import Flow
@@ -118,6 +119,19 @@ class Fleet:
         """The device that commands of this name are aimed at; None where it is not read."""
         source = self._sources.get(name)
         return None if source is None else source.target
+
+    async def warm(self, config: Config) -> None:
+        """Compiles the modules of a configuration that nobody has compiled yet, while readings flow.
+
+        It may take seconds. What cannot be loaded is told by who needs it.
+        """
+        wanted = [one for told in config.filters for one in (told, told.shadow) if one is not None]
+        await asyncio.to_thread(self._load, wanted)
+
+    def _load(self, wanted: Sequence[FilterSettings | ShadowSettings]) -> None:
+        for one in wanted:
+            with contextlib.suppress(ModuleError):
+                self._host.load(one.module, Path(), one.sha256)
 
     def begin(self, config: Config) -> None:
         """Reads the devices of a configuration; for the start, when none is read.

@@ -55,6 +55,7 @@ class Running:
         devices = [device.name for device in self.config.devices]
         await self._spool.forget_others([*devices, *map(memory_name, devices)])
         await self.fleet.states.recall(devices)
+        await self.fleet.warm(self.config)
         self.fleet.begin(self.config)
         self._begun = True
 
@@ -82,6 +83,7 @@ class Running:
             )
         plan = self.plan(config)
         goal = settled(self.config, config)
+        await self.fleet.warm(goal)
         prepared = self.fleet.prepare(plan, goal)
         committed = False
         try:

@@ -55,7 +55,12 @@ class States:
 
     def take(self, device: str, chain: Chain) -> None:
         """Takes what a chain remembers; to be called before it is closed."""
-        self._kept.setdefault(device, {}).update({one.filter: one for one in chain.states()})
+        kept = self._kept.setdefault(device, {})
+        found = {one.filter: one for one in chain.states()}
+        for name in chain.forgotten:
+            # It failed and began anew. What it remembered before may hold readings back that have gone on since.
+            kept.pop(name, None)
+        kept.update(found)
 
     def give(self, device: str, chain: Chain) -> None:
         """Gives it to the device's next chain, before its first batch. What none of its filters has is forgotten."""

@@ -14,6 +14,8 @@ _HIGH_STATUS_BYTE: Final = 21
 _RECORD_BYTES: Final = 24
 _TEXT_BYTES: Final = 1_024
 """Bytes of text for each reading of an answer, beyond those that came in: the heap is stored as it is."""
+_LET_GO: Final = 65_536
+"""Readings of earlier batches that one answer may let go: a module may have left out millions over the weeks."""
 _NOT_DERIVED: Final = bytes(value for value in range(256) if not value & Flag.DERIVED)
 (_NO_VALUE_BITS,) = struct.unpack("<Q", struct.pack("<d", NO_VALUE))
 
@@ -51,6 +53,9 @@ def weigh(before: Batch, after: Batch, known: frozenset[int], *, held: int = 0, 
     filtered = len(before) - (len(after) - derived)
     if filtered < -held:
         what = f"it added {-filtered - held} readings without marking them as derived"
+        raise GuestFailure("bad_output", what)
+    if -filtered > _LET_GO:
+        what = f"it let go {-filtered} readings of earlier batches at once, and may let go {_LET_GO}"
         raise GuestFailure("bad_output", what)
     room = len(before.heap) + _TEXT_BYTES * len(after)
     if len(after.heap) > room:

@@ -11,6 +11,7 @@ Invariants
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,8 +24,8 @@ from gateway.config.models import FilterSettings, ShadowSettings
 from gateway.errors import ModuleError
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
-from gateway.wasm.library import resolve
-from gateway.wasm.manifest import Manifest, read_manifest
+from gateway.wasm.library import pin_problem, resolve
+from gateway.wasm.manifest import Manifest, parse_manifest, read_wasm
 from gateway.wasm.plan import Step, Tag, own_params, plan_chain
 from gateway.wasm.shadow import Shadow
 from gateway.wasm.split import join, split
@@ -113,6 +114,11 @@ class Chain:
         """The names that its filters' states are kept under."""
         return frozenset(stage.key for stage in self._stages) | {one.stage.key for one in self._shadows.values()}
 
+    @property
+    def forgotten(self) -> frozenset[str]:
+        """Of those names, whose filters began anew since their states were taken: what is kept of them is stale."""
+        return frozenset(stage.key for stage in self._all if stage.forgot)
+
     def states(self) -> list[KeptState]:
         """What its modules remember now, of those that save it."""
         found = [stage.state() for stage in self._all]
@@ -175,7 +181,19 @@ def bind(
         own = tuple(own_params(one, tag) for tag in step.tags if tag in numbers) if one.tag_params else ()
         shadow = _shadow(step, mine, outputs, own, base)
         bound.append(
-            BoundFilter(step.name, one.module, mine, one.params, one.on_failure, base, one.sha256, outputs, shadow, own)
+            BoundFilter(
+                step.name,
+                one.module,
+                mine,
+                one.params,
+                one.on_failure,
+                base,
+                one.sha256,
+                outputs,
+                shadow,
+                own,
+                planned=intern is not None,
+            )
         )
     return bound
 
@@ -219,7 +237,9 @@ def _shadow(
     if manifest is not None:
         theirs = tuple(made.get(output.name, (0,) * len(points)) for output in manifest.outputs)
     params, own = (one.params, own) if told.params is None else (told.params, ())
-    return BoundFilter(step.name, told.module, points, params, "pass", base, told.sha256, theirs, None, own)
+    return BoundFilter(
+        step.name, told.module, points, params, "pass", base, told.sha256, theirs, None, own, planned=bool(made)
+    )
 
 
 def _keys(names: Sequence[str]) -> list[str]:
@@ -230,6 +250,10 @@ def _keys(names: Sequence[str]) -> list[str]:
 def _manifest(settings: FilterSettings | ShadowSettings, base: Path) -> Manifest | None:
     """The module's manifest; None where it cannot be read, and then the filter fails and says why."""
     try:
-        return read_manifest(resolve(settings.module, base))
+        path = resolve(settings.module, base)
+        wasm = read_wasm(path)
+        if pin_problem(settings.module, settings.sha256, hashlib.sha256(wasm).hexdigest()):
+            return None  # another file must not say which points the pinned one makes
+        return parse_manifest(wasm, str(path))
     except ModuleError:
         return None

@@ -14,12 +14,12 @@ from __future__ import annotations
 import ctypes
 from typing import Final
 
-from wasmtime import Func, Memory, Store, Trap, TrapCode, WasmtimeError
+from wasmtime import Func, Instance, Memory, Store, Trap, TrapCode, WasmtimeError
 from wasmtime import _ffi as ffi
 
 from gateway.wasm.failure import Cause, GuestFailure, one_line
 
-__all__ = ["GuestCall", "GuestMemory", "OutOfBounds", "failure_of"]
+__all__ = ["GuestCall", "GuestMemory", "OutOfBounds", "export_of", "failure_of"]
 
 _CAUSES: Final[dict[TrapCode | None, Cause]] = {
     TrapCode.INTERRUPT: "timeout",
@@ -39,6 +39,30 @@ def failure_of(error: Trap | WasmtimeError) -> GuestFailure:
     text = one_line(error)
     # A call of an import that has nothing behind it: no trap of wasmtime's own making, but one in all but its class.
     return GuestFailure("trap" if "unknown import" in text else "load", text)
+
+
+def export_of(store: Store, instance: Instance, name: str) -> Func | Memory | None:
+    """One export of an instance; None where it has no function or memory of this name.
+
+    `Instance.exports` makes an object of each of them, and a module of 8 MiB may have half a million.
+    """
+    item = ffi.wasmtime_extern_t()
+    label = name.encode()
+    found = ffi.wasmtime_instance_export_get(
+        store._context(),  # noqa: SLF001 - see the module's docstring
+        ctypes.byref(instance._instance),  # noqa: SLF001
+        ctypes.create_string_buffer(label, len(label)),
+        len(label),
+        ctypes.byref(item),
+    )
+    if not found:
+        return None
+    kind = int(item.kind)
+    if kind == ffi.WASMTIME_EXTERN_FUNC.value:
+        return Func._from_raw(item.of.func)  # noqa: SLF001
+    if kind == ffi.WASMTIME_EXTERN_MEMORY.value:
+        return Memory._from_raw(item.of.memory)  # noqa: SLF001
+    return None
 
 
 class GuestCall:

@@ -13,14 +13,14 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final
+from typing import Final, TypeVar
 
 from wasmtime import Config, Engine, FuncType, InstancePre, Linker, MemoryType, Module, Store, ValType, WasmtimeError
 
 from gateway.errors import ModuleError
 from gateway.metrics import Metrics
 from gateway.wasm.cache import ModuleCache, machine_id
-from gateway.wasm.failure import GuestFailure, one_line
+from gateway.wasm.failure import Cause, GuestFailure, one_line
 from gateway.wasm.hostcalls import CALLS, HostCalls
 from gateway.wasm.hostcalls import MODULE as HOST_CALLS
 from gateway.wasm.library import pin_problem, resolve
@@ -33,6 +33,7 @@ PAGE_BYTES: Final = 65_536
 _STACK_BYTES: Final = 262_144
 """A thread of Python's has at least 512 KiB, of which the frames below the guest take some."""
 _TABLE_ELEMENTS: Final = 10_000
+_MOST_KEPT: Final = 64
 _EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
 """The functions that ABI 1 asks for, with their number of i32 parameters; each gives an i32 back."""
 
@@ -42,6 +43,9 @@ _OPTIONAL_EXPORTS: Final = {"tg_save": 0, "tg_load": 2}
 TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_read", "fd_write", "proc_exit"))
 """Imports that no module is refused for: those of `modules/sdk/tidegate_command.h`. Calling one in here is a trap."""
 _GIVEN: Final = TOLERATED | {f"{HOST_CALLS}.{name}" for name in CALLS}
+
+_HOST_CALLS: Final = HOST_CALLS.encode()
+"""Stands in each module once, as the name of the manifest's section. Asking the engine what it imports is slow."""
 
 _RULES: Final = 4
 """To be raised with each change of `Host._check`: what was compiled before is then checked anew."""
@@ -86,6 +90,7 @@ class Host:
         rules = f"{settings} {memory_bytes} {ABI} {_EXPORTS} {_RULES}"
         self._cache = ModuleCache(self._engine, cache_dir, settings=rules, machine=machine_id())
         self._loaded: dict[str, LoadedModule] = {}
+        self._refused: dict[str, tuple[Cause, str]] = {}
 
     def __enter__(self) -> Host:
         return self
@@ -106,7 +111,9 @@ class Host:
         return self._watchdog.asleep
 
     def load(self, module: str, base: Path, sha256: str | None = None) -> LoadedModule:
-        """Reads, checks and compiles a module; one that was loaded before is not compiled again.
+        """Reads, checks and compiles a module; one that was loaded before is not compiled again, nor one that failed.
+
+        Compiling may take seconds. May be called in another thread ahead of time.
 
         Args:
             module: a built-in module's name, or a path.
@@ -138,16 +145,18 @@ class Host:
         known = self._loaded.get(digest)
         if known is not None:
             return known
+        refused = self._refused.get(digest)
+        if refused is not None:
+            raise GuestFailure(refused[0], f"module {path}: {refused[1]}")
         manifest = parse_manifest(wasm, str(path))
         try:
             module = self._cache.module(wasm, digest, self._check)
-            linked = self._link(module)
-        except GuestFailure as failure:
-            raise GuestFailure(failure.cause, f"module {path}: {failure}") from None
+            linked = self._link(module, calls=wasm.count(_HOST_CALLS) > 1)
         except ModuleError as error:
-            raise ModuleError(f"module {path}: {error}") from None
-        loaded = self._loaded[digest] = LoadedModule(manifest, module, linked, str(path), digest)
-        return loaded
+            cause: Cause = error.cause if isinstance(error, GuestFailure) else "load"
+            _keep(self._refused, digest, (cause, str(error)))
+            raise GuestFailure(cause, f"module {path}: {error}") from None
+        return _keep(self._loaded, digest, LoadedModule(manifest, module, linked, str(path), digest))
 
     def store(self) -> Store:
         """A store with this host's limits, for one instance."""
@@ -169,6 +178,7 @@ class Host:
     def forget(self) -> None:
         """Lets the loaded modules go; the next one comes from the cache of compiled modules again."""
         self._loaded.clear()
+        self._refused.clear()
 
     def close(self) -> None:
         """Ends the watchdog and lets the compiled modules go. Chains can no longer be used."""
@@ -179,10 +189,10 @@ class Host:
         self._loaded.clear()
         self._engine.close()
 
-    def _link(self, module: Module) -> InstancePre:
+    def _link(self, module: Module, *, calls: bool) -> InstancePre:
         try:
             with Linker(self._engine) as linker:
-                if any(wanted.module == HOST_CALLS for wanted in module.imports):
+                if calls:
                     self.calls.define(linker)
                 linker.define_unknown_imports_as_traps(module)
                 linked: InstancePre = linker.instantiate_pre(module)
@@ -226,6 +236,17 @@ class Host:
         start = exports.get("_initialize")
         if start is not None and not (isinstance(start, FuncType) and _takes_i32s(start, 0, results=0)):
             raise ModuleError("its '_initialize' must be a function that takes nothing and gives nothing back")
+
+
+_Kept = TypeVar("_Kept")
+
+
+def _keep(kept: dict[str, _Kept], digest: str, one: _Kept) -> _Kept:
+    """Keeps what was found out about a file; of the latest `_MOST_KEPT` files."""
+    while len(kept) >= _MOST_KEPT:
+        kept.pop(next(iter(kept)), None)  # whoever works with it has it still
+    kept[digest] = one
+    return one
 
 
 def _takes_i32s(function: FuncType, parameters: int, *, results: int) -> bool:

@@ -13,18 +13,21 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Sequence
+from itertools import repeat
+from operator import is_
 from typing import Final, NoReturn
 
 from wasmtime import Func, Memory, Trap, WasmtimeError
 
 from gateway.batch import RECORD_BYTES, Batch
-from gateway.errors import BadBatch
+from gateway.errors import BadBatch, ModuleError
 from gateway.wasm.failure import Cause, GuestFailure
-from gateway.wasm.guest import GuestCall, GuestMemory, OutOfBounds, failure_of
+from gateway.wasm.guest import GuestCall, GuestMemory, OutOfBounds, export_of, failure_of
 from gateway.wasm.host import PAGE_BYTES, Host, LoadedModule
 from gateway.wasm.manifest import ABI
+from gateway.wasm.state import MOST_BYTES
 
-__all__ = ["Instance", "pack_table"]
+__all__ = ["Instance", "StateTooLarge", "pack_table"]
 
 _ANSWER: Final = struct.Struct("<IIII")
 _ALIGNMENT: Final = 8
@@ -53,16 +56,20 @@ def pack_table(
         return b""
     count = len(values[0])
     shape = f"<II{count}d{8 * len(outputs)}x"
-    if all(row is values[0] for row in values):
-        table = bytearray(struct.pack(shape, 0, 0, *values[0]) * len(points))
+    if all(map(is_, values, repeat(values[0]))):
+        table = array("I", struct.pack(shape, 0, 0, *values[0]) * len(points))
     else:
-        table = bytearray(b"".join([struct.pack(shape, 0, 0, *row) for row in values]))
-    words = memoryview(table).cast("I")
-    row_words = len(words) // len(points)
-    words[::row_words] = memoryview(array("I", points))
+        table = array("I", b"".join([struct.pack(shape, 0, 0, *row) for row in values]))
+    row_words = len(table) // len(points)
+    table[::row_words] = array("I", points)
     for place, column in enumerate(outputs):
-        words[2 + 2 * (count + place) :: row_words] = memoryview(array("I", column))
-    return bytes(table)
+        if any(column):
+            table[2 + 2 * (count + place) :: row_words] = array("I", column)
+    return table.tobytes()
+
+
+class StateTooLarge(ModuleError):
+    """What a module wants to keep is more than is kept. Its instance is whole, and works on."""
 
 
 class Instance:
@@ -135,11 +142,15 @@ class Instance:
             self._error(answer, "tg_process")
         return self._read(answer)
 
-    def save(self) -> bytes:
+    def save(self, most_bytes: int = MOST_BYTES) -> bytes:
         """The module's state as bytes of its own making; empty where it has none to save.
+
+        Args:
+            most_bytes: how long it may be.
 
         Raises:
             GuestFailure: see `failure.Cause`.
+            StateTooLarge: it is longer, and nothing of it was copied.
         """
         if self._save is None:
             return b""
@@ -150,6 +161,8 @@ class Instance:
             return b""
         try:
             at, size = _SPAN.unpack(self._memory.read(answer, _SPAN.size))
+            if most_bytes < size <= len(self._memory):
+                raise StateTooLarge(f"its state of {size} bytes is not kept, at most {most_bytes} are")
             return self._memory.read(at, size)
         except OutOfBounds as error:
             self._bad(f"the state that it saved is not in its memory: {error}")
@@ -172,21 +185,19 @@ class Instance:
         self._host.arm(store)
         try:
             instance = self._loaded.linked.instantiate(store)
-            exports = instance.exports(store)
-            named = exports._extern_map  # noqa: SLF001
-            initialize = named.get("_initialize")
+            initialize = export_of(store, instance, "_initialize")
             if isinstance(initialize, Func):
                 initialize(store)
         except (Trap, WasmtimeError) as error:
             self._failed(failure_of(error), "its start")
-        memory = exports["memory"]
-        functions = {name: named[name] for name in _ARGUMENTS if name in named}
+        memory = export_of(store, instance, "memory")
         assert isinstance(memory, Memory)  # the host checked the module's exports
         self._memory = GuestMemory(store, memory)
         calls = {}
-        for name, function in functions.items():
-            assert isinstance(function, Func)
-            calls[name] = GuestCall(store, function, _ARGUMENTS[name])
+        for name, arguments in _ARGUMENTS.items():
+            function = export_of(store, instance, name)
+            if isinstance(function, Func):
+                calls[name] = GuestCall(store, function, arguments)
         self._reserve_call, self._configure_call = calls["tg_reserve"], calls["tg_configure"]
         self._process = calls["tg_process"]
         self._save, self._load = calls.get("tg_save"), calls.get("tg_load")

@@ -7,7 +7,7 @@ them; one of your own is pinned by `sha256` in the configuration, and so is a bu
 from __future__ import annotations
 
 import difflib
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -73,13 +73,19 @@ def resolve(module: str, base: Path) -> Path:
         if path.is_file():
             return path
         raise ModuleError(f"module {module!r}: there is no file {path}")
-    path = _DIST / f"{module}.wasm"
+    path = _shipped(module)
     if path.is_file():
         return path
     raise ModuleError(
         f"module {module!r} is not built in{_hint(module)}. There are {', '.join(built_in())}. "
         "A module of your own is given by its path, ending in .wasm"
     )
+
+
+@lru_cache(maxsize=64)
+def _shipped(module: str) -> Path:
+    """Where a built-in module's file would be; making a path costs as much as reading the file."""
+    return _DIST / f"{module}.wasm"
 
 
 def _hint(module: str) -> str:

@@ -9,6 +9,7 @@ more than this version asks; a module of another ABI is refused before anything 
 from __future__ import annotations
 
 import difflib
+import hashlib
 import math
 import os
 from collections.abc import Iterable, Mapping
@@ -107,6 +108,11 @@ class _Head(Struct):
     abi: int
 
 
+_MOST_PARSED: Final = 64
+_parsed: Final[dict[bytes, Manifest]] = {}
+"""Manifests by the digest of the file, the latest few: a check, a plan and each instance ask for the same ones."""
+
+
 def read_wasm(path: Path) -> bytes:
     """The bytes of a module's file.
 
@@ -143,6 +149,17 @@ def parse_manifest(wasm: bytes, source: str) -> Manifest:
     Raises:
         ModuleError: see `read_manifest`.
     """
+    digest = hashlib.sha256(wasm).digest()
+    known = _parsed.get(digest)
+    if known is None:
+        known = _parse(wasm, source)
+        while len(_parsed) >= _MOST_PARSED:
+            _parsed.pop(next(iter(_parsed)), None)
+        _parsed[digest] = known
+    return known
+
+
+def _parse(wasm: bytes, source: str) -> Manifest:
     try:
         section = custom_section(wasm, SECTION)
     except ModuleError as error:

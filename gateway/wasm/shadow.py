@@ -9,12 +9,13 @@ Invariants
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from gateway.batch import Batch, Reading
+from gateway.batch import RECORD_BYTES, Batch, Reading
 from gateway.metrics import Metrics
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
@@ -24,6 +25,8 @@ from gateway.wasm.state import KeptState, shadow_key
 __all__ = ["Difference", "Shadow", "ShadowHealth", "differences"]
 
 MOST_EXAMPLES: Final = 5
+MOST_LOOKED_AT: Final = 500
+"""Readings of an answer that are looked at one by one: some milliseconds, once a second."""
 _LOOK_EVERY_NS: Final = 1_000_000_000
 _LEFT_OUT: Final = "left out"
 
@@ -140,7 +143,8 @@ class Shadow:
             return
         self._looked_at_ns = now_ns
         found = differences(after, shadow, self._names)
-        self._differing += bool(found)  # the same readings may stand in another heap
+        # The same readings may stand in another heap.
+        self._differing += bool(found) or max(len(after), len(shadow)) > MOST_LOOKED_AT
         self._examples.extend(found[:MOST_EXAMPLES])
 
     def resume(self, kept: Sequence[KeptState]) -> None:
@@ -170,33 +174,57 @@ class Shadow:
 def differences(now: Batch, shadow: Batch, names: Mapping[int, str]) -> list[Difference]:
     """Readings that stand in one of two answers only, or differ in them, in the order of their times.
 
+    Of answers that are equal at their beginning and long behind it, only `MOST_LOOKED_AT` readings are looked at.
+
     Args:
         now: the answer of the module at work.
         shadow: the answer of the shadow.
         names: names of the points.
     """
-    ours, theirs = _by_place(now), _by_place(shadow)
-    return [
-        Difference(
-            names.get(point, str(point)),
-            ts_ns,
-            _text(ours.get((ts_ns, point, turn))),
-            _text(theirs.get((ts_ns, point, turn))),
-        )
-        for ts_ns, point, turn in sorted(ours.keys() | theirs.keys())
-        if _text(ours.get((ts_ns, point, turn))) != _text(theirs.get((ts_ns, point, turn)))
-    ]
+    first = _first_difference(now, shadow)
+    ours, theirs = _by_place(now, first), _by_place(shadow, first)
+    # Where a long answer was cut, a reading may be missing only because it lies behind the cut.
+    ends_ours, ends_theirs = _ends(now, first, ours), _ends(shadow, first, theirs)
+    found = []
+    for place in sorted(ours.keys() | theirs.keys()):
+        ts_ns, point, _ = place
+        one, other = ours.get(place), theirs.get(place)
+        if (one is None and ts_ns >= ends_ours(point)) or (other is None and ts_ns >= ends_theirs(point)):
+            continue
+        if _text(one) != _text(other):
+            found.append(Difference(names.get(point, str(point)), ts_ns, _text(one), _text(other)))
+    return found
 
 
-def _by_place(batch: Batch) -> dict[tuple[int, int, int], Reading]:
+def _first_difference(now: Batch, shadow: Batch) -> int:
+    """Index of the first reading that is not the same in both, or a little before it."""
+    if now.heap != shadow.heap:
+        return 0
+    at, step = 0, RECORD_BYTES * 64
+    most = min(len(now.records), len(shadow.records))
+    while at + step <= most and now.records[at : at + step] == shadow.records[at : at + step]:
+        at += step
+    return at // RECORD_BYTES
+
+
+def _by_place(batch: Batch, first: int) -> dict[tuple[int, int, int], Reading]:
     """The readings by time, point, and turn among those of one time and point."""
     found: dict[tuple[int, int, int], Reading] = {}
-    for reading in batch:
-        turn = 0
-        while (reading.ts_ns, reading.point, turn) in found:
-            turn += 1
+    turns: dict[tuple[int, int], int] = {}
+    for reading in batch.slice(first, min(len(batch), first + MOST_LOOKED_AT)):
+        turn = turns[reading.ts_ns, reading.point] = turns.get((reading.ts_ns, reading.point), -1) + 1
         found[reading.ts_ns, reading.point, turn] = reading
     return found
+
+
+def _ends(batch: Batch, first: int, looked_at: Mapping[tuple[int, int, int], Reading]) -> Callable[[int], float]:
+    """Until which time all readings of a point were looked at; for ever where the answer was not cut."""
+    if len(batch) <= first + MOST_LOOKED_AT:
+        return lambda _point: math.inf
+    latest: dict[int, int] = {}
+    for ts_ns, point, _ in looked_at:
+        latest[point] = max(ts_ns, latest.get(point, ts_ns))
+    return lambda point: latest.get(point, -math.inf)
 
 
 def _text(reading: Reading | None) -> str:

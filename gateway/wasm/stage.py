@@ -21,9 +21,9 @@ from gateway.wasm.answer import Change, weigh
 from gateway.wasm.breaker import Breaker
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host, LoadedModule
-from gateway.wasm.instance import Instance
+from gateway.wasm.instance import Instance, StateTooLarge
 from gateway.wasm.manifest import Manifest, resolve_params
-from gateway.wasm.state import MOST_BYTES, KeptState, fitting
+from gateway.wasm.state import KeptState, fitting
 
 __all__ = ["BoundFilter", "FilterHealth", "Stage"]
 
@@ -45,6 +45,7 @@ class BoundFilter:
         outputs: for each of the module's outputs the point that it makes of each of `points`; 0 for none.
         shadow: another module, or version of it, that runs beside it and is only compared.
         own_params: for each of `points` the parameters that differ from `params`; empty where none does.
+        planned: whether its outputs were given points, and `outputs` has a column for each; else it makes none.
     """
 
     name: str
@@ -57,6 +58,7 @@ class BoundFilter:
     outputs: tuple[tuple[int, ...], ...] = ()
     shadow: BoundFilter | None = None
     own_params: tuple[Mapping[str, Any], ...] = ()
+    planned: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,9 @@ class Stage:
         """Seconds that its instances worked on batches so far."""
         self.key = key or bound.name
         self.on_failure = bound.on_failure
+        self.forgot = False
+        """Whether it began anew since its state was taken last: what is kept of it is not what it remembers."""
+        self._silent = False
         self.points = frozenset(bound.points)
         self._host = host
         self._bound = bound
@@ -184,19 +189,26 @@ class Stage:
         return FilterHealth(self._bound.name, self._label, state, self._failures, self._last_error, parked_until_ns)
 
     def state(self) -> KeptState | None:
-        """What the module remembers now; None where it saves nothing, or does not run."""
+        """What the module remembers now; None where it saves nothing, or does not run.
+
+        One that fails at saving costs its memory and the time of one call, and is not asked again.
+        """
         instance, loaded = self._instance, self._loaded
-        if instance is None or loaded is None or not loaded.manifest.state:
+        if instance is None or loaded is None or not loaded.manifest.state or self._silent:
             return None
         try:
             state = instance.save()
+        except StateTooLarge as error:
+            self._silent = self.forgot = True
+            log.warning("%s: %s; it begins anew when filters are changed, or at a restart", self._where, error)
+            return None
         except GuestFailure as failure:
-            log.warning("%s: its state cannot be saved: %s", self._where, failure)
-            self.close()
+            self._silent = True
+            log.warning("%s: its state cannot be saved and is not asked for again: %s", self._where, failure)
+            self._metrics.filter_failures.labels(self._bound.name, failure.cause).inc()
+            self._failed(failure)
             return None
-        if len(state) > MOST_BYTES:
-            log.warning("%s: its state of %d bytes is not kept, at most %d are", self._where, len(state), MOST_BYTES)
-            return None
+        self.forgot = False
         manifest = loaded.manifest
         return KeptState(self.key, manifest.name, manifest.state, loaded.digest, self._held, state) if state else None
 
@@ -240,8 +252,9 @@ class Stage:
             raise
         except ModuleError as error:
             raise GuestFailure("load", str(error)) from None
-        if bound.outputs and len(bound.outputs) != len(loaded.manifest.outputs):
-            raise GuestFailure("load", f"module {loaded.label} has other outputs than when the gateway started with it")
+        if bound.planned and len(bound.outputs) != len(loaded.manifest.outputs):
+            what = f"module {loaded.label} could not be read, or had other outputs, when the gateway started with it"
+            raise GuestFailure("load", f"{what}; its points are made when the gateway starts anew")
         self._label = loaded.label
         self._loaded = loaded
         self._values = values
@@ -263,14 +276,19 @@ class Stage:
             instance.load(kept.state)
         except GuestFailure as failure:
             log.warning("%s: it begins anew, its state cannot be used: %s", self._where, failure)
+            self.forgot = True
             instance.close()
             return self._instance_of(loaded)
         self._held = kept.held  # which it may let go now
         return instance
 
     def _note(self, failure: GuestFailure, now_ns: int) -> None:
-        self.close()
         self._breaker.failed(now_ns)
+        self._failed(failure)
+
+    def _failed(self, failure: GuestFailure) -> None:
+        self.forgot = self.forgot or self._instance is not None
+        self.close()
         self._failing = True
         self._failures += 1
         self._last_error = f"{self._where}: {failure}"

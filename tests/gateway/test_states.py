@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,13 +24,16 @@ from gateway.latest import Latest
 from gateway.metrics import Metrics
 from gateway.reconcile import reconcile
 from gateway.spool import Spool
-from gateway.states import memory_name
-from gateway.wasm.host import Host
+from gateway.states import States, memory_name
+from gateway.wasm.chain import Chain
+from gateway.wasm.host import Host, LoadedModule
 from gateway.wasm.library import resolve
 from gateway.wasm.manifest import SECTION
 from gateway.wasm.sections import custom_section, with_custom_section
-from gateway.wasm.state import KeptState, decode, encode, fitting, shadow_key
+from gateway.wasm.stage import BoundFilter
+from gateway.wasm.state import MOST_BYTES, KeptState, decode, encode, fitting, shadow_key
 from tests.gateway.spool.harness import running
+from tests.gateway.wasm.guests import BATCH, KNOWN, LOOP_FOR_EVER, bound, described, guest
 
 MS = 1_000_000
 TAGS = [f"t{n}" for n in range(10)]
@@ -216,3 +220,97 @@ def test_a_state_fits_by_name_version_and_file() -> None:
     assert fits("old", version=0) is None
     assert fits("old", module="other") is None
     assert decode(encode([shadow, main])) == [main, shadow]
+
+
+COUNTS = """
+    (func (export "tg_save") (result i32)
+        (i32.store (i32.const 16) (i32.const 8)) (i32.store (i32.const 20) (i32.const {size})) {save} (i32.const 16))
+    (func (export "tg_load") (param $at i32) (param $bytes i32) (result i32)
+        (i32.store (i32.const 8) (i32.load (local.get $at))) (i32.const 0))"""
+
+
+def counting(path: Path, *, save: str = "", size: int = 4, pages: int = 2) -> BoundFilter:
+    """A module that counts its batches, saves the count, and traps at a batch of one reading."""
+    process = """(if (i32.eq (local.get $count) (i32.const 1)) (then (unreachable)))
+        (i32.store (i32.const 8) (i32.add (i32.load (i32.const 8)) (i32.const 1))) (i32.const 0)"""
+    extra = COUNTS.format(save=save, size=size)
+    wat = guest(process, extra=extra, memory=f'(memory (export "memory") {pages})')
+    return bound(path, described(wat, stateful=True, state=1))
+
+
+def kept_of(states: States) -> list[bytes]:
+    return [one.state for one in states._kept["d"].values()]
+
+
+class _NoMemory:
+    async def recall(self) -> tuple[bytes, bytes]:
+        return b"", b""
+
+    async def keep(self, state: bytes) -> bool:
+        return True
+
+
+def test_what_was_kept_before_a_failure_is_not_gone_on_from(tmp_path: Path) -> None:
+    """It may hold readings back that have gone on since: they would come twice."""
+    states = States(lambda _name: _NoMemory(), dict)
+    with Host(cache_dir=None, memory_bytes=16 << 20, batch_ms=100, metrics=Metrics()) as host:
+        one = counting(tmp_path / "count.wasm")
+        chain, then = (Chain(host, [one], device="d", known=KNOWN) for _ in range(2))
+        for _ in range(3):
+            chain.apply(BATCH, 0)
+        states.take("d", chain)
+        assert kept_of(states) == [b"\3\0\0\0"]
+        chain.apply(BATCH.slice(0, 1), 0)
+        assert chain.health(0)[0].failures == 1
+        states.take("d", chain)
+        assert kept_of(states) == []
+        chain.apply(BATCH, 0)
+        states.take("d", chain)
+        states.give("d", then)
+        then.apply(BATCH, 0)
+        states.take("d", then)
+        assert kept_of(states) == [b"\2\0\0\0"]
+        chain.close()
+        then.close()
+
+
+def test_one_that_fails_at_saving_is_not_asked_again(tmp_path: Path) -> None:
+    with Host(cache_dir=None, memory_bytes=16 << 20, batch_ms=20, metrics=Metrics()) as host:
+        chain = Chain(host, [counting(tmp_path / "count.wasm", save=LOOP_FOR_EVER)], device="d", known=KNOWN)
+        for _ in range(5):
+            assert chain.apply(BATCH, 0).batch == BATCH
+            assert chain.states() == []
+        assert host.metrics.snapshot()["tidegate_filter_failures_total"] == {"count,timeout": 1.0}
+        health = chain.health(0)[0]
+        assert (health.state, health.failures) == ("working", 1)
+        assert "did not end its work" in health.last_error
+        chain.close()
+
+
+def test_a_state_that_is_too_large_costs_the_module_nothing(tmp_path: Path) -> None:
+    with Host(cache_dir=None, memory_bytes=16 << 20, batch_ms=100, metrics=Metrics()) as host:
+        one = counting(tmp_path / "count.wasm", size=MOST_BYTES + 1, pages=(MOST_BYTES >> 16) + 1)
+        chain = Chain(host, [one], device="d", known=KNOWN)
+        for _ in range(3):
+            chain.apply(BATCH, 0)
+            assert chain.states() == []
+        instance = chain._stages[0]._instance
+        assert instance is not None
+        assert instance.save(MOST_BYTES + 1)[:4] == b"\3\0\0\0"
+        assert "tidegate_filter_failures_total" not in host.metrics.snapshot()
+        chain.close()
+
+
+async def test_modules_are_compiled_beside_the_flow_before_they_are_needed(tmp_path: Path, monkeypatch) -> None:
+    asked: list[tuple[str, bool]] = []
+    load = Host.load
+
+    def watched(self: Host, module: str, *rest: Any) -> LoadedModule:
+        asked.append((module, threading.current_thread() is threading.main_thread()))
+        return load(self, module, *rest)
+
+    monkeypatch.setattr(Host, "load", watched)
+    new = FilterSettings(module="scale", shadow=ShadowSettings(module="gone.wasm", sha256="0" * 64))
+    async with running(tmp_path / "t.db") as spool, fleet(spool, config()) as (found, _):
+        await found.warm(config(new))
+        assert asked == [("scale", False), ("gone.wasm", False)]

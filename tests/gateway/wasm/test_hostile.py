@@ -3,13 +3,18 @@
 import hashlib
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from gateway.batch import Batch, Reading
+from gateway.config.models import FilterSettings
 from gateway.metrics import Metrics
-from gateway.wasm.chain import Chain
+from gateway.wasm.answer import weigh
+from gateway.wasm.chain import Chain, build_chain
+from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.library import resolve
+from gateway.wasm.plan import Tag
 from tests.gateway.wasm.guests import (
     BATCH,
     IN_PLACE,
@@ -248,4 +253,51 @@ def test_a_batch_beyond_the_memory_limit_passes(host: Host) -> None:
     assert chain.apply(big, 0) == (big, None)
     assert failures(host.metrics, "scale", "memory") == 1
     assert chain.apply(BATCH, 0).batch.values()[0] == 1.5
+    chain.close()
+
+
+def test_a_file_that_was_refused_is_not_compiled_again(host: Host, tmp_path: Path, monkeypatch) -> None:
+    compiled = []
+    module = host._cache.module
+    monkeypatch.setattr(host._cache, "module", lambda *given: compiled.append(1) or module(*given))
+    path = tmp_path / "bad.wasm"
+    bad = bound(path, described(guest(memory='(import "env" "f" (func)) (memory (export "memory") 2)')))
+    chain = Chain(host, [bad], device="d", known=KNOWN)
+    for turn in range(2):
+        assert chain.apply(BATCH, 0) == (BATCH, None)
+        assert failures(host.metrics, "bad", "load") == turn + 1
+    assert chain.health(0)[0].last_error.count(str(path)) == 1
+    assert compiled == [1]
+    chain.close()
+
+
+def test_a_flood_of_what_was_held_back_is_refused() -> None:
+    record = BATCH.slice(0, 1)
+    some, many = (Batch(record.records * count, b"") for count in (60_000, 70_000))
+    assert weigh(record, some, KNOWN, held=10**9).filtered == 1 - 60_000
+    with pytest.raises(GuestFailure, match="may let go 65536"):
+        weigh(record, many, KNOWN, held=10**9)
+
+
+WINDOW = FilterSettings(module="mine.wasm", params={"length_s": 1.0}, outputs={"mean": "mean"})
+
+
+@pytest.mark.parametrize("before", [None, "validity"])
+def test_a_file_that_was_not_there_at_the_start_makes_no_points_and_says_so(
+    before: str | None, host: Host, tmp_path: Path
+) -> None:
+    whole = resolve("window", tmp_path).read_bytes()
+    path = tmp_path / "mine.wasm"
+    if before is not None:
+        path.write_bytes(resolve(before, tmp_path).read_bytes())  # not the one that is pinned
+    made: list[str] = []
+    settings = msgspec.structs.replace(WINDOW, sha256=hashlib.sha256(whole).hexdigest())
+    points = [(1, Tag("force")), (2, Tag("state")), (3, Tag("speed"))]
+    chain = build_chain(
+        host, [settings], device="d", points=points, base=tmp_path, intern=lambda tag, *_: made.append(tag) or 9
+    )
+    assert made == []
+    path.write_bytes(whole)
+    assert chain.apply(BATCH, 0) == (BATCH, None)
+    assert "when the gateway starts anew" in chain.health(0)[0].last_error
     chain.close()

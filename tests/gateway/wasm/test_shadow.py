@@ -104,3 +104,20 @@ def test_it_makes_the_points_of_its_filter(host: Host) -> None:
 )
 def test_differences_are_told_reading_by_reading(now, shadow, expected) -> None:
     assert differences(Batch.of(now), Batch.of(shadow), NAMES) == expected
+
+
+def test_long_answers_are_compared_in_part_and_nothing_is_made_up_at_the_cut() -> None:
+    now = Batch.of(Reading(n, float(n), 1 + n % 2) for n in range(3_000))
+    every_third = Batch.of(reading for reading in now if reading.ts_ns % 3)
+    found = differences(now, every_third, NAMES)
+    assert 0 < len(found) < 3_000
+    assert {(one.now != "left out", one.shadow, one.ts_ns % 3) for one in found} == {(True, "left out", 0)}
+    late = now.records[: 2_900 * 24] + Batch.of([Reading(2_900, -1.0, 1)]).records + now.records[2_901 * 24 :]
+    assert differences(now, Batch(late, b""), NAMES) == [Difference("force", 2_900, "2900.0 (f64)", "-1.0 (f64)")]
+
+
+def test_any_number_of_readings_of_one_time_takes_a_moment() -> None:
+    # Looking for a free place among those before it, each of them, this would take hours.
+    many = Batch(Batch.of([Reading(1, 1.0, 1)]).records * 300_000, b"")
+    other = Batch(Batch.of([Reading(1, 2.0, 1)]).records * 300_000, b"")
+    assert differences(many, other, NAMES)[0] == Difference("force", 1, "1.0 (f64)", "2.0 (f64)")
