@@ -278,7 +278,7 @@ def gaps(file: Path | None, config: Path | None, since: str | None, *, as_json: 
     import time
 
     from gateway.spool.carry.reader import is_carried
-    from gateway.spool.gaplist import listed, since_ns
+    from gateway.spool.ledger.gaplist import listed, since_ns
 
     path = _spool_path(file, config)
     try:
@@ -319,7 +319,7 @@ def salvage(file: Path, into: Path | None, config: Path | None, *, replace: bool
     if in_use(file):
         raise TidegateError(f"{file} is in use by a running gateway: `tidegate spool export` reads it")
     if into is None:
-        from gateway.spool.salvage import read_all
+        from gateway.spool.repair.salvage import read_all
 
         _print({"file": str(file), **read_all(file)}, as_json=as_json)
         return

@@ -14,7 +14,7 @@ from gateway import __version__
 from gateway.health import Health, device_component
 from gateway.metrics import Metrics
 from gateway.spool import Spool, SpoolStats
-from gateway.spool.forecast import forecast_text
+from gateway.spool.budget.forecast import forecast_text
 from gateway.wasm.chain import Chain
 from gateway.wear import Wear
 

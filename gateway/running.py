@@ -9,6 +9,7 @@ Invariants
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -46,7 +47,7 @@ class Running:
         self.fleet = fleet
         self._outlet = outlet
         self._spool = spool
-        self._begun = False
+        self._begun = asyncio.Event()
 
     async def begin(self) -> None:
         """Begins to read and to send. The spool is open."""
@@ -57,7 +58,7 @@ class Running:
         await self.fleet.states.recall(devices)
         await self.fleet.warm(self.config)
         self.fleet.begin(self.config)
-        self._begun = True
+        self._begun.set()
 
     def plan(self, config: Config) -> Plan:
         """What would be done to run with this configuration."""
@@ -76,9 +77,9 @@ class Running:
         Raises:
             TidegateError: it cannot be done, or `commit` failed; nothing has changed.
         """
-        if not self._begun:
+        if not self._begun.is_set() and not await self._begins():
             raise SpoolError(
-                "The configuration is not changed before the spool is open: "
+                "The configuration is not changed before the spool is open and the devices are read: "
                 f"points get their numbers from it. {self._spool.stats.error}"
             )
         plan = self.plan(config)
@@ -103,6 +104,15 @@ class Running:
             await self._find_orphans()
         log.info("applied a new configuration: %s", "; ".join(plan.changes) or "nothing that runs has changed")
         return plan
+
+    async def _begins(self) -> bool:
+        """Whether the gateway, which has been started just now, begins to read within a moment."""
+        if not self._spool.is_open:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_FLUSH_S):
+                await self._begun.wait()
+        return self._begun.is_set()
 
     async def _find_orphans(self) -> None:
         """A source that was ended may have had a batch in the spool's hands, and then lives no more to offer it."""

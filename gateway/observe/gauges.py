@@ -19,7 +19,7 @@ from prometheus_client.metrics_core import Metric
 from gateway.health import DEVICE_PREFIX, State
 from gateway.observe.readiness import Readiness
 from gateway.spool import SpoolStats
-from gateway.spool.forecast import Forecast
+from gateway.spool.budget.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from gateway.wear import Wear
 

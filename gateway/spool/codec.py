@@ -4,7 +4,7 @@ A row says in its `codec` column which layout its blob has, so that files with r
 
     PLAIN   u32 count of records, little-endian; count * 24 bytes of records; the heap
     BLOCK   many batches, compressed; see `gateway.spool.block`. Not a row's, but a block's (`blocks.py`)
-    THINNED the same of batches from which readings were taken out within an error bound (`thinning.py`)
+    THINNED the same of batches from which readings were taken out within an error bound (`budget/thinning.py`)
 
 A single row is not compressed: zlib at level 1 takes 75 us off a core for 100 readings and saves 40 %, for a row that
 the broker mostly takes within a second. Rows that stay are merged into blocks, which pays (`merge.py`).

@@ -18,10 +18,10 @@ import aiosqlite
 
 from gateway.points import Point
 from gateway.spool.blocks import Block, Left
-from gateway.spool.gaprows import WRITE_GAP, row_of_gap
-from gateway.spool.gaps import Change
+from gateway.spool.ledger.gaprows import WRITE_GAP, row_of_gap
+from gateway.spool.ledger.gaps import Change
 from gateway.spool.line import Waiting
-from gateway.spool.rescue import MOVE_RESCUE, Rescue
+from gateway.spool.repair.rescue import MOVE_RESCUE, Rescue
 from gateway.spool.schema import Totals, read_dropped, read_totals
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 

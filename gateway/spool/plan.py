@@ -10,16 +10,16 @@ from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch
 from gateway.gap import Gap
 from gateway.spool.blocks import Left
+from gateway.spool.budget.retention import Admission, StoredSize, admit, choose_victims
 from gateway.spool.commit import Group
-from gateway.spool.line import Waiting
-from gateway.spool.losses import (
+from gateway.spool.ledger.losses import (
     gaps_of_blocks,
     gaps_of_rows,
     gaps_of_unreadable,
     gaps_of_unreadable_blocks,
     gaps_of_waiting,
 )
-from gateway.spool.retention import Admission, StoredSize, admit, choose_victims
+from gateway.spool.line import Waiting
 from gateway.spool.rows import counted
 from gateway.spool.spoolfile import SpoolFile
 

@@ -21,10 +21,10 @@ import aiosqlite
 from gateway.batch import Kind
 from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
-from gateway.spool.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
-from gateway.spool.gaps import Ledger
 from gateway.spool.hold import Passed
-from gateway.spool.rescue import BEGIN_RESCUE, Rescue, read_rescues
+from gateway.spool.ledger.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
+from gateway.spool.ledger.gaps import Ledger
+from gateway.spool.repair.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [

@@ -7,7 +7,7 @@ Every method expects that nobody else uses the object meanwhile; `Spool` holds a
 - A damaged file is moved aside and a fresh one takes its place, at opening and in mid-life. The fresh file's numbers go
   on above the old one's, and it knows the same points. What the old one held is carried over by `Recovery`; what cannot
   be is counted as dropped.
-- A file that was deleted while it was open is written anew (`restore.py`) before anything that was put into it
+- A file that was deleted while it was open is written anew (`repair/restore.py`) before anything that was put into it
   meanwhile counts as committed.
 - A file that shows an earlier state than was committed (its log was cut off) numbers on above what was given, and what
   is missing is counted.
@@ -32,14 +32,14 @@ from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
 from gateway.spool.commit import WRITE_SEEN, Group, carry, merge, roll_back, was_committed, write, write_gaps
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
-from gateway.spool.gaprows import WRITE_GAP, row_of_gap
-from gateway.spool.gaps import Entry, Ledger
 from gateway.spool.highwater import HighWater
 from gateway.spool.hold import Passed
-from gateway.spool.rescue import END_RESCUE, Rescue, read_rescues
+from gateway.spool.ledger.gaprows import WRITE_GAP, row_of_gap
+from gateway.spool.ledger.gaps import Entry, Ledger
+from gateway.spool.repair.rescue import END_RESCUE, Rescue, read_rescues
+from gateway.spool.repair.restore import write_anew
+from gateway.spool.repair.salvage import Salvage
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
-from gateway.spool.restore import write_anew
-from gateway.spool.salvage import Salvage
 from gateway.spool.schema import (
     WAL_LIMIT_BYTES,
     Damaged,
@@ -128,6 +128,7 @@ class SpoolFile:
         self._reserve = Reserve(path)
         self._growth_limited = False
         self._page_bytes = PAGE_BYTES
+        self._most_given_pages = GIVEN_BACK_PAGES
         self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
@@ -327,13 +328,24 @@ class SpoolFile:
             given_pages = max(
                 given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages, page_bytes=self._page_bytes)
             )
-        given_pages = min(given_pages, GIVEN_BACK_PAGES)
+        given_pages = min(given_pages, self._most_given_pages)
         if given_pages > 0:
-            # As a script, because the pragma gives back one page a step and `execute` takes one step. The file itself
-            # shrinks when the log is worked in.
-            await self._connected().executescript(f"PRAGMA incremental_vacuum({given_pages});")
-            await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+            await self._give_back(given_pages)
         await self._make_reserve()
+
+    async def _give_back(self, pages: int) -> None:
+        try:
+            # As a script, because the pragma gives back one page a step and `execute` takes one step.
+            await self._connected().executescript(f"PRAGMA incremental_vacuum({pages});")
+        except sqlite3.OperationalError as error:
+            if not is_full(error) or pages == 1:
+                raise
+            # What it changes goes through the log first, and there is no room for so much of it.
+            self._most_given_pages = max(1, pages // 4)
+        else:
+            self._most_given_pages = min(GIVEN_BACK_PAGES, self._most_given_pages * 2)
+        # The file itself shrinks when the log is worked in.
+        await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
 
     async def replace(self) -> None:
         """Puts a fresh file in the place of this one, which SQLite calls damaged.

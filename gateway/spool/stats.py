@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from gateway.spool.forecast import Forecast
+from gateway.spool.budget.forecast import Forecast
 
 __all__ = ["SpoolStats"]
 

@@ -23,26 +23,26 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.spool.audit import Audit
+from gateway.spool.budget.outlook import Outlook
+from gateway.spool.budget.thinner import Thinner, ThinningRules
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
-from gateway.spool.gapdesk import Gaps
-from gateway.spool.gaps import Noted
 from gateway.spool.hold import Hold, Passed
+from gateway.spool.ledger.gapdesk import Gaps
+from gateway.spool.ledger.gaps import Noted
+from gateway.spool.ledger.losses import gap_of_waiting
 from gateway.spool.line import Line, Waiting
-from gateway.spool.losses import gap_of_waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
-from gateway.spool.outlook import Outlook
 from gateway.spool.pace import ENOUGH_READINGS, Pace, ack_delay_s
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
-from gateway.spool.recovery import Recovery
+from gateway.spool.repair.recovery import Recovery
+from gateway.spool.repair.unreadable import UnreadableFile, Verdict
 from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
-from gateway.spool.thinner import Thinner, ThinningRules
-from gateway.spool.unreadable import UnreadableFile, Verdict
 from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]

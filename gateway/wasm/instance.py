@@ -37,7 +37,7 @@ _ARGUMENTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_proces
 _ERRORS: Final[dict[int, tuple[Cause, str]]] = {
     -1: ("refused", "it failed on its own account"),
     -2: ("memory", "it ran out of memory"),
-    -3: ("refused", "it does not take these parameters"),
+    -3: ("refused", "these parameters, or this state, do not go together"),
 }
 
 

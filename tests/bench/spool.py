@@ -25,8 +25,8 @@ from gateway.config.models import DatabaseSettings
 from gateway.metrics import Metrics
 from gateway.spool import Spool, merge
 from gateway.spool.block import Entry, decode_block, encode_block
+from gateway.spool.budget.thinning import thin
 from gateway.spool.merge import BLOCK_READINGS
-from gateway.spool.thinning import thin
 from gateway.spool.written import process_written_bytes
 from tests.bench.signals import KINDS, SECOND_NS, START_NS, Sent, one_kind, polled_plant, scattered_plant
 

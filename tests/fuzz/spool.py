@@ -14,7 +14,7 @@ from gateway.spool.block import Entry, decode_block, encode_block
 from gateway.spool.carry.contents import Kinds, pack_block
 from gateway.spool.carry.frames import MAGIC
 from gateway.spool.carry.reader import CarryReader
-from gateway.spool.pages.cells import Record, read_cells
+from gateway.spool.repair.pages.cells import Record, read_cells
 from tests.fuzz.targets import Target
 from tests.gateway.spool.carry.forge import a_batch, block, forged, resealed, sections
 

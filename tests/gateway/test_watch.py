@@ -5,7 +5,7 @@ import pytest
 
 from gateway.health import Health, State
 from gateway.spool import SpoolStats
-from gateway.spool.forecast import Forecast
+from gateway.spool.budget.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from gateway.watch import Watch, filter_state, spool_state
 from gateway.wear import WearMeter

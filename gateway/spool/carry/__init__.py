@@ -13,7 +13,7 @@ Format, version 1. Numbers are little-endian. A head of 12 bytes, then sections 
     3      row, for a batch too large for a block: i64 seq, i64 at_ns, u32 readings, u32 checksum, u16 n, n bytes of
            the device's name, u8 1: deflate, 0: as it is, a blob of codec 1 (`codec.py`)
     4      gaps: deflated JSON, an array of objects: number, device, cause, from_ns, to_ns, readings, tag, group. The
-           gap ledger (`gaps.py`), for people; the gateway itself tells the broker of it when its cable is back
+           gap ledger (`ledger/gaps.py`), for people; the gateway itself tells the broker of it when its cable is back
     5      points: deflated JSON, an array of [number, path, device, unit, kind or null]; numbers from 1 on, no holes
     6      summary, JSON: batches, readings, first, last, points, gaps; dropped (readings by cause, since the spool was
            made); broken (rows and blocks that could not be read); aside (readings set aside, which are not carried)

@@ -13,7 +13,7 @@ from gateway.points import Point
 from gateway.spool.carry.contents import Header, Summary
 from gateway.spool.carry.signing import sign
 from gateway.spool.carry.writer import CarryWriter, whole_file
-from gateway.spool.salvage import Lost, Salvage, unknown_point
+from gateway.spool.repair.salvage import Lost, Salvage, unknown_point
 from gateway.spool.snapshot import Snapshot
 
 __all__ = ["Sender", "export_salvaged", "export_spool"]

@@ -68,4 +68,5 @@ def test_no_heavy_library_is_loaded(args):
     status, loaded = json.loads(ended.stderr)
     assert status == 0
     assert "gateway" in loaded
-    assert HEAVY & set(loaded) == set()
+    # Filters are started once, in the sandbox: only their modules know whether their parameters go together.
+    assert HEAVY & set(loaded) == ({"wasmtime"} if args[0] == "check" else set())

@@ -14,7 +14,7 @@ from gateway.cli import main
 from gateway.cli_broker import uplink
 from gateway.demo.broker import Broker
 from gateway.gap import Gap
-from gateway.spool.gaplist import since_ns
+from gateway.spool.ledger.gaplist import since_ns
 from tests.gateway.spool.harness import START_NS, batch_of, running
 from tests.gateway.uplink.support import subscribed
 from tests.waiting import until

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,11 +47,10 @@ async def running(folder: Path, text: str) -> AsyncIterator[Site]:
         async with asyncio.timeout(20):
             while True:
                 assert not task.done(), task.exception()
-                try:
-                    await site.status()
-                    break
-                except TidegateError:
-                    await asyncio.sleep(0.01)
+                with suppress(TidegateError):
+                    if "states" in (await site.status())["components"]:  # the last that is begun
+                        break
+                await asyncio.sleep(0.01)
         yield site
     finally:
         stop.set()

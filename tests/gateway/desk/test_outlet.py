@@ -18,8 +18,9 @@ from gateway.demo.subscriber import Subscriber
 from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet
-from gateway.spool import Spool, recovery
-from gateway.spool.salvage import Salvage
+from gateway.spool import Spool
+from gateway.spool.repair import recovery
+from gateway.spool.repair.salvage import Salvage
 from tests.waiting import until
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 from gateway.health import State
 from gateway.observe.gauges import Seen, gauges
 from gateway.observe.readiness import readiness
-from gateway.spool.forecast import Forecast
+from gateway.spool.budget.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from tests.gateway.observe.seeing import FAILING, STATS, WEAR
 

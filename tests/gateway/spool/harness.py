@@ -16,7 +16,7 @@ from gateway.batch import Batch, Kind, Reading
 from gateway.config.models import DatabaseSettings
 from gateway.metrics import Metrics
 from gateway.spool import Row, Spool
-from gateway.spool.gaps import Entry
+from gateway.spool.ledger.gaps import Entry
 from gateway.spool.snapshot import Snapshot
 
 START_NS = 1_763_900_000_000_000_000

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from gateway.spool.salvage import Salvage
+from gateway.spool.repair.salvage import Salvage
 from gateway.spool.schema import MIGRATIONS
 from tests.gateway.spool.earlier import FIRST_SEQ, FOLDER, TAKEN, batches, fill
 from tests.gateway.spool.harness import drain, running

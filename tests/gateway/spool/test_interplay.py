@@ -9,8 +9,9 @@ import pytest
 
 from gateway.errors import SpoolError
 from gateway.gap import Gap, gap_of
-from gateway.spool import merge, recovery, spoolfile
+from gateway.spool import merge, spoolfile
 from gateway.spool.files import move_aside
+from gateway.spool.repair import recovery
 from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
 from tests.gateway.spool.test_hold import FIRST, Broker, begin, holding, stand
 from tests.waiting import until

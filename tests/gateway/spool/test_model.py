@@ -28,8 +28,8 @@ from gateway.gap import Gap, gap_of
 from gateway.spool import ThinningRules, merge
 from gateway.spool.block import Entry
 from gateway.spool.blocks import seal
-from gateway.spool.gaps import QUIET_NS
-from gateway.spool.thinning import thin
+from gateway.spool.budget.thinning import thin
+from gateway.spool.ledger.gaps import QUIET_NS
 from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, read_gaps
 
 LIVES = int(os.environ.get("TIDEGATE_LIVES", "25"))

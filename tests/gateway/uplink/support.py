@@ -15,7 +15,7 @@ from gateway.config.models import OfflineSettings, UplinkSettings
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
-from gateway.spool.gaps import Entry
+from gateway.spool.ledger.gaps import Entry
 from gateway.uplink import Uplink
 from tests.waiting import until
 

@@ -16,7 +16,7 @@ from gateway.errors import SpoolError
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.spool import Spool
-from gateway.spool.gaps import QUIET_NS, Entry, Telling
+from gateway.spool.ledger.gaps import QUIET_NS, Entry, Telling
 from gateway.uplink import Uplink, gaps
 from gateway.uplink.gaps import gap_message
 from tests.gateway.uplink.support import Plant, Wire, subscribed

@@ -22,10 +22,10 @@ from gateway.errors import BadBatch
 from gateway.gap import Gap
 from gateway.points import PointTable
 from gateway.spool.blocks import Block, Left, open_block, seal
+from gateway.spool.budget.thinning import Removed, thin
 from gateway.spool.codec import Codec
 from gateway.spool.commit import Group, Replaced
 from gateway.spool.spoolfile import SpoolFile, WithFile
-from gateway.spool.thinning import Removed, thin
 
 __all__ = ["Thinner", "ThinningRules"]
 

@@ -15,9 +15,9 @@ from typing import Any, Final
 from gateway.errors import BadBatch
 from gateway.gap import Gap, gap_of, join_near
 from gateway.spool.blocks import Left, open_block
+from gateway.spool.budget.retention import StoredSize
 from gateway.spool.codec import decode
 from gateway.spool.line import Waiting
-from gateway.spool.retention import StoredSize
 from gateway.spool.rows import counted, read_row
 from gateway.spool.spoolfile import SpoolFile
 

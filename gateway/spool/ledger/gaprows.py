@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from gateway.gap import Gap
-from gateway.spool.gaps import Entry, Telling
+from gateway.spool.ledger.gaps import Entry, Telling
 
 __all__ = ["GAPS", "GAPS_TO_TELL", "WRITE_GAP", "gap_of_row", "row_of_gap"]
 

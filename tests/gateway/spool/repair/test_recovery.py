@@ -7,7 +7,7 @@ import pytest
 
 from gateway.gap import Gap
 from gateway.metrics import Metrics
-from gateway.spool import recovery
+from gateway.spool.repair import recovery
 from gateway.spool.reserve import PAGE_BYTES
 from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, read_gaps, running
 from tests.waiting import until

@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final
 
 from gateway.errors import SpoolError
-from gateway.spool.rescue import Rescue
-from gateway.spool.salvage import Salvage, Saved
+from gateway.spool.repair.rescue import Rescue
+from gateway.spool.repair.salvage import Salvage, Saved
 from gateway.spool.spoolfile import SpoolFile, WithFile
 from gateway.spool.stored import Stored, StoredRow
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from gateway.spool.block import Entry, encode_block
+from gateway.spool.budget.forecast import Forecast, History, forecast
 from gateway.spool.codec import decode
-from gateway.spool.forecast import Forecast, History, forecast
 from gateway.spool.line import Waiting
 
 __all__ = ["Outlook"]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from gateway.gap import JOIN_NS, Gap
-from gateway.spool.gaps import LONGEST_NS, MOST_WAITING, QUIET_NS, Ledger, Noted, Telling
+from gateway.spool.ledger.gaps import LONGEST_NS, MOST_WAITING, QUIET_NS, Ledger, Noted, Telling
 
 START_NS = 1_763_900_000_000_000_000
 MOST = 6

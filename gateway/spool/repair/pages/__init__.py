@@ -8,7 +8,7 @@ SQLite reads a table from its root downwards, so one damaged page takes away all
 is looked at by itself. What a row on it says is believed by whoever can check it: ours carry a checksum.
 """
 
-from gateway.spool.pages.cells import Cell, Record, read_cells
-from gateway.spool.pages.pagefile import PageFile
+from gateway.spool.repair.pages.cells import Cell, Record, read_cells
+from gateway.spool.repair.pages.pagefile import PageFile
 
 __all__ = ["Cell", "PageFile", "Record", "read_cells"]

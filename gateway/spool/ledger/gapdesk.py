@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
-from gateway.spool.gaprows import GAPS, gap_of_row
-from gateway.spool.gaps import Entry, Ledger, Telling
+from gateway.spool.ledger.gaprows import GAPS, gap_of_row
+from gateway.spool.ledger.gaps import Entry, Ledger, Telling
 from gateway.spool.spoolfile import SpoolFile, WithFile
 
 __all__ = ["KEPT_TOLD", "Gaps"]

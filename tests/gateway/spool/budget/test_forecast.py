@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.spool.forecast import DAY_S, Forecast, History, duration_text, forecast, forecast_text
+from gateway.spool.budget.forecast import DAY_S, Forecast, History, duration_text, forecast, forecast_text
 from tests.gateway.spool.harness import batch_of, open_spool, running
 
 GB = 1_000_000_000

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.batch import BAD_COMMUNICATION, GOOD, UNCERTAIN, Batch, Flag, Kind, Reading
 from gateway.spool.block import Entry, decode_block, encode_block
-from gateway.spool.thinning import Removed, thin
-from tests.gateway.spool.test_door import NOW_NS, is_told
+from gateway.spool.budget.thinning import Removed, thin
+from tests.gateway.spool.budget.test_door import NOW_NS, is_told
 
 # Point 1 to 3 have bounds, 4 and 5 have none; 3 is of any kind.
 BOUNDS = {1: 0.5, 2: 0.0, 3: 1.0, 9: 1.0}

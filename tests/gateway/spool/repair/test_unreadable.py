@@ -6,9 +6,9 @@ import pytest
 
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
+from gateway.spool.repair.unreadable import GIVE_UP_AT, REOPEN_AT, UnreadableFile, Verdict
 from gateway.spool.rows import PENDING
 from gateway.spool.spoolfile import SpoolFile
-from gateway.spool.unreadable import GIVE_UP_AT, REOPEN_AT, UnreadableFile, Verdict
 from tests.gateway.spool.harness import batch_of, drain, dropped, running
 from tests.waiting import until
 

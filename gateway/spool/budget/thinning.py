@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 
 from gateway.batch import EMPTY, RECORD_BYTES, Batch, Flag, Kind, is_bad
 from gateway.spool.block import Entry
-from gateway.spool.door import changes, swinging_door
+from gateway.spool.budget.door import changes, swinging_door
 
 __all__ = ["Removed", "Thinned", "thin"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gateway.errors import TidegateError
-from gateway.spool.gaps import Entry, Telling
+from gateway.spool.ledger.gaps import Entry, Telling
 from gateway.spool.snapshot import Snapshot
 
 __all__ = ["listed", "since_ns"]

@@ -7,8 +7,8 @@ import pytest
 
 from gateway.errors import SpoolError
 from gateway.points import Point
+from gateway.spool.repair.salvage import Salvage
 from gateway.spool.reserve import PAGE_BYTES
-from gateway.spool.salvage import Salvage
 from gateway.spool.stored import StoredBlock, StoredRow
 from tests.gateway.spool.harness import batch_of, running
 from tests.gateway.spool.variety import copy_of, make

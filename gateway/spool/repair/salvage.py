@@ -33,7 +33,7 @@ from gateway.batch import Kind
 from gateway.errors import BadBatch, SpoolError
 from gateway.points import Point
 from gateway.spool.blocks import MOST_NUMBERS, Left
-from gateway.spool.pages import Cell, PageFile, Record, read_cells
+from gateway.spool.repair.pages import Cell, PageFile, Record, read_cells
 from gateway.spool.stored import Stored, StoredBlock, StoredRow, all_left
 
 __all__ = ["Lost", "Salvage", "Saved", "read_all", "unknown_point"]

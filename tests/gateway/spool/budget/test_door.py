@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.spool.door import changes, swinging_door
+from gateway.spool.budget.door import changes, swinging_door
 
 NOW_NS = 1_763_900_000_000_000_000
 bounds = st.sampled_from([0.0, 1e-300, 1e-9, 0.001, 0.1, 0.5, 1.0, 1e6]) | st.floats(0, 1e9)

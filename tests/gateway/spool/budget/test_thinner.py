@@ -9,10 +9,11 @@ import pytest
 
 from gateway.batch import Batch, Kind, Reading
 from gateway.metrics import Metrics
-from gateway.spool import Spool, ThinningRules, thinner
+from gateway.spool import Spool, ThinningRules
+from gateway.spool.budget import thinner
 from gateway.spool.codec import Codec
+from tests.gateway.spool.budget.test_door import is_told
 from tests.gateway.spool.harness import START_NS, break_next_commit, drain, dropped, read_gaps, running
-from tests.gateway.spool.test_door import is_told
 from tests.waiting import until
 
 LEVEL, ALARM, LOOSE = 1, 2, 3

@@ -11,8 +11,9 @@ from gateway.batch import Batch, Reading
 from gateway.errors import SpoolError
 from gateway.gap import JOIN_NS, Gap, gap_of
 from gateway.metrics import Metrics
-from gateway.spool import gapdesk, store
-from gateway.spool.gaps import QUIET_NS, Telling
+from gateway.spool import store
+from gateway.spool.ledger import gapdesk
+from gateway.spool.ledger.gaps import QUIET_NS, Telling
 from gateway.spool.schema import MIGRATIONS
 from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
 from tests.waiting import until

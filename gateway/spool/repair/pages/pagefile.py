@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Final, Self
 
 from gateway.errors import BadBatch
-from gateway.spool.pages.cells import Cell
-from gateway.spool.pages.log import read_log
+from gateway.spool.repair.pages.cells import Cell
+from gateway.spool.repair.pages.log import read_log
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = ["PageFile"]

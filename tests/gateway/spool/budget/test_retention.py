@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.spool.retention import StoredSize, admit, choose_victims
+from gateway.spool.budget.retention import StoredSize, admit, choose_victims
 
 sizes = st.lists(st.integers(1, 120), max_size=12)
 
