@@ -224,10 +224,10 @@ class SpoolFile:
                 self._reserve.give_up()
             raise
         self._check_names()
-        self._doubtful = None
         self._adopt(group, totals)
         if time.monotonic() >= self._marked_s + MARK_INTERVAL_S:
             await asyncio.to_thread(self._mark)
+        self._doubtful = None  # after the last moment at which a cancelled caller would not hear of it
 
     async def merge(self, block: Block, *, left: Left) -> None:
         """Puts a block into the place of its rows, as one durable transaction.
@@ -299,8 +299,8 @@ class SpoolFile:
             await connection.commit()
             self._count_lost(lost, aside=aside)
         self._check_names()
-        self._doubtful = None
         await self._read_anew(connection)
+        self._doubtful = None
 
     async def transact(self, statements: Iterable[tuple[str, Sequence[Any]]]) -> None:
         """Carries out statements as one durable transaction. They must not touch batches, points, totals or drops.

@@ -3,16 +3,17 @@
 import asyncio
 import shutil
 import sqlite3
+import threading
 
 import pytest
 
 from gateway.errors import SpoolError
 from gateway.gap import Gap, gap_of
-from gateway.spool import merge
+from gateway.spool import merge, spoolfile
 from gateway.spool.files import move_aside
 from gateway.spool.repair import recovery
-from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, read_gaps, running
-from tests.gateway.spool.test_hold import Broker, begin, holding, stand
+from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
+from tests.gateway.spool.test_hold import FIRST, Broker, begin, holding, stand
 from tests.waiting import until
 
 
@@ -270,3 +271,54 @@ async def test_what_a_file_that_was_set_back_in_mid_life_lost_is_counted_also_wh
         assert await spool.append("plc", batch_of(1)) > last
         assert spool.stats.dropped == {"spool_damaged": 5}
         assert [entry.gap.readings for entry in await spool.gaps.all()] == [5]
+
+
+@pytest.mark.parametrize("hold_ms", [0, 1000])
+async def test_who_gives_up_waiting_right_after_the_commit_has_nothing_stored_twice(path, monkeypatch, hold_ms):
+    """The commit is done, and the high-water mark is being written."""
+    spool = await open_spool(path, hold_ms=hold_ms)
+    await spool._note_passed(spool._hold.to_note(0.0))
+    append = begin(spool, Broker(takes=bool(hold_ms)), 7)
+    await until(lambda: len(spool._line))
+    began, go = threading.Event(), threading.Event()
+
+    def slow():
+        began.set()
+        go.wait(10)
+
+    spool._file._marked_s = 0.0
+    monkeypatch.setattr(spool._file, "_mark", slow)
+    flush = asyncio.create_task(spool.flush())
+    await until(began.is_set)
+    flush.cancel()
+    await asyncio.wait([flush])
+    go.set()
+    monkeypatch.undo()
+    await spool.flush()
+    assert await append == FIRST
+    assert [row.seq for row in await drain(spool)] == [FIRST]
+    assert spool.stats.dropped == {}
+    await spool.close()
+
+
+async def test_a_gap_of_a_rescue_is_not_overwritten_where_its_end_is_cancelled(path, monkeypatch):
+    async with running(path) as spool:
+        await spool.append("plc", batch_of(10))
+    spool = await open_spool(path)
+    await replace(spool)
+    (rescue,) = spool._file.rescues
+    read = asyncio.Event()
+
+    async def hang(_connection):
+        read.set()
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(spoolfile, "read_dropped", hang)
+    end = asyncio.create_task(spool._recovery._end(rescue, held=None, aside=0))
+    await read.wait()
+    end.cancel()
+    await asyncio.wait([end])
+    monkeypatch.undo()
+    spool.note_gaps([Gap("press", "unstorable", START_NS, START_NS, 3)])
+    await spool.close()
+    assert [entry.gap.cause for entry in read_gaps(path)] == ["spool_damaged", "unstorable"]
