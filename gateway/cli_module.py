@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -84,7 +86,7 @@ def module_test(folder: Path, *, update: bool) -> int:
     """
     import difflib
 
-    from gateway.workshop.trial import golden_cases, golden_result, trial_host
+    from gateway.workshop.trial import golden_cases, golden_result, table_text, trial_host
 
     path = _build(folder)
     cases = golden_cases(folder)
@@ -96,8 +98,9 @@ def module_test(folder: Path, *, update: bool) -> int:
             answer = case.with_name(case.name.removesuffix(".in.csv") + ".out.csv")
             found = golden_result(host, str(path), case)
             if update:
-                answer.write_text(found)
-            expected = answer.read_text() if answer.is_file() else ""
+                with _writing(answer):
+                    answer.write_text(found)
+            expected = table_text(answer) if answer.exists() else ""
             if found == expected:
                 click.echo(f"{case.name.removesuffix('.in.csv')}: {'written' if update else 'as expected'}")
                 continue
@@ -151,6 +154,14 @@ def module_promote(name: str, config: Path) -> None:
     say(promote(config, name))
 
 
+@contextlib.contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise TidegateError(f"{path} cannot be made: {error.filename or path}: {error.strerror or error}") from None
+
+
 def _build(folder: Path, bare: Path | None = None) -> Path:
     import tempfile
 
@@ -158,5 +169,8 @@ def _build(folder: Path, bare: Path | None = None) -> Path:
 
     if not folder.is_dir():
         raise TidegateError(f"{folder} is no folder; `tidegate module new NAME` makes one")
-    with tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch:
+    with (
+        _writing(folder / f"{folder.absolute().name}.wasm"),
+        tempfile.TemporaryDirectory(prefix="tidegate-build-") as scratch,
+    ):
         return build_module(folder.absolute(), folder, Path(scratch), bare)

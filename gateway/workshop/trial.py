@@ -18,7 +18,7 @@ from gateway.wasm.manifest import check_params, read_manifest, read_wasm
 from gateway.wasm.plan import Tag, output_mistakes
 from gateway.workshop.cases import Case, Row, read_case, rows_text
 
-__all__ = ["DEVICE", "GOLDEN", "Rig", "golden_cases", "golden_result", "settings_of", "trial_host"]
+__all__ = ["DEVICE", "GOLDEN", "Rig", "golden_cases", "golden_result", "settings_of", "table_text", "trial_host"]
 
 DEVICE: Final = "bench"
 GOLDEN: Final = "golden"
@@ -125,6 +125,20 @@ def golden_cases(folder: Path) -> list[Path]:
     return sorted((folder / GOLDEN).glob("*.in.csv"))
 
 
+def table_text(table: Path) -> str:
+    """The text of a golden table.
+
+    Raises:
+        TidegateError: it cannot be read.
+    """
+    try:
+        return table.read_text(encoding="utf-8-sig")  # as spreadsheets write it
+    except OSError as error:
+        raise TidegateError(f"{table} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise TidegateError(f"{table} is no text in UTF-8; save it as CSV in UTF-8") from None
+
+
 def golden_result(host: Host, module: str, case: Path) -> str:
     """What a module makes of a case, as the table that is to stand in its .out.csv.
 
@@ -133,10 +147,7 @@ def golden_result(host: Host, module: str, case: Path) -> str:
     Raises:
         TidegateError: the case cannot be read, the module fails on it, or it cares.
     """
-    try:
-        read = read_case(case.read_text(), str(case))
-    except OSError as error:
-        raise TidegateError(f"{case} cannot be read: {error.strerror or error}") from None
+    read = read_case(table_text(case), str(case))
     try:
         settings = settings_of(module, read)
         tags = list(dict.fromkeys(row.tag for row in read.rows))

@@ -14,7 +14,7 @@ from gateway.cli import main
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.instance import Instance
 from gateway.wasm.library import built_in, resolve
-from gateway.workshop.trial import golden_cases, golden_result, trial_host
+from gateway.workshop.trial import golden_cases, golden_result, table_text, trial_host
 from modules.build import MODULES
 
 
@@ -22,6 +22,11 @@ from modules.build import MODULES
 def mine(tmp_path: Path) -> Path:
     assert main(["module", "new", str(tmp_path / "mine")]) == 0
     return tmp_path / "mine"
+
+
+def a_folder(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    path.mkdir()
 
 
 def describe(folder: Path, manifest: str) -> None:
@@ -74,12 +79,24 @@ def test_an_answer_that_is_not_as_expected_is_shown_and_may_be_written(mine: Pat
         (lambda mine: (mine / "manifest.toml").write_text('name = "mine"\nversion = "1"\nabi = 2\n'), "speaks ABI 2"),
         (lambda mine: (mine / "golden" / "first.in.csv").write_text("time\n"), "expected the columns"),
         (lambda mine: (mine / "golden" / "first.in.csv").unlink(), "has no golden tests"),
+        (
+            lambda mine: (mine / "golden" / "first.in.csv").write_text("°", "latin-1"),
+            "first.in.csv is no text in UTF-8",
+        ),
+        (lambda mine: a_folder(mine / "golden" / "first.out.csv"), "first.out.csv cannot be read: Is a directory"),
+        (lambda mine: a_folder(mine / "mine.wasm"), "mine.wasm cannot be made"),
     ],
 )
 def test_what_is_wrong_in_a_folder_is_told(mine: Path, damage, words: str, capsys) -> None:
     damage(mine)
     assert main(["module", "test", str(mine)]) == 1
     assert words in capsys.readouterr().err
+
+
+def test_a_table_as_a_spreadsheet_writes_it_is_read(tmp_path: Path) -> None:
+    table = tmp_path / "first.in.csv"
+    table.write_bytes("\ufefftime,tag,value\r\n0,t,1\r\n".encode())
+    assert table_text(table) == "time,tag,value\n0,t,1\n"
 
 
 def test_a_name_that_is_none_and_one_that_is_taken(mine: Path, capsys) -> None:
