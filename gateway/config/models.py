@@ -296,7 +296,7 @@ class FilterSettings(Section, frozen=True):
             "`tidegate module inspect FILE` prints it."
         ),
     ] = None
-    name: Annotated[str | None, Meta(description="Name in logs and metrics. Default: the module's.")] = None
+    name: Annotated[Name | None, Meta(description="Name in logs and metrics. Default: the module's.")] = None
     devices: Annotated[list[str], Meta(min_length=1, description="Device names; * and ? are wildcards.")] = field(
         default_factory=lambda: ["*"]
     )

@@ -55,6 +55,12 @@ class Breaker:
             self._parked_at_ns = now_ns
             self.parked_until_ns = now_ns + pause_ns
 
+    def park(self, now_ns: int) -> None:
+        """The module did its work, but took too much for it: it is left alone for the longest time at once."""
+        self.failed(now_ns)
+        self._parked_at_ns = now_ns
+        self.parked_until_ns = now_ns + LONGEST_PARK_NS
+
     def worked(self) -> None:
         """The module did its work on a batch."""
         if self.failures:

@@ -2,6 +2,7 @@
 
 Invariants
 - What a shadow answers goes nowhere, and what it does wrong costs its own instance: it is parked like any other.
+- Readings wait while it works: it may take a tenth of the time, or it is parked for long.
 - It counts in none of the gateway's counters: what it leaves out is not left out.
 - Equal answers cost one comparison of bytes. Where they differ, readings are looked at one by one once a second at
   most, for the examples; the numbers are counted always.
@@ -17,6 +18,7 @@ from typing import Final, Literal
 
 from gateway.batch import RECORD_BYTES, Batch, Reading
 from gateway.metrics import Metrics
+from gateway.wasm.allowance import SHARE, WINDOW_NS, Allowance
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.stage import BoundFilter, Stage
@@ -110,6 +112,7 @@ class Shadow:
         self._names = names
         self._batches = self._differing = self._readings = self._kept = self._shadow_kept = 0
         self._cost_s = self._shadow_cost_s = 0.0
+        self._allowance = Allowance()
         self._looked_at_ns: int | None = None
         self._examples: deque[Difference] = deque(maxlen=MOST_EXAMPLES)
 
@@ -126,6 +129,12 @@ class Shadow:
         try:
             shadow = self.stage.apply(before, now_ns)
         except GuestFailure:
+            shadow = None
+        took_s = self.stage.worked_s - worked_s
+        if not self._allowance.spend(took_s, now_ns):
+            what = f"it took more than {SHARE:.0%} of {WINDOW_NS // 10**9} s, and readings wait while it works"
+            self.stage.stop(GuestFailure("timeout", what), now_ns)
+        if shadow is None:
             return
         if after is None:
             return
@@ -134,7 +143,7 @@ class Shadow:
         self._kept += len(after)
         self._shadow_kept += len(shadow)
         self._cost_s += cost_s
-        self._shadow_cost_s += self.stage.worked_s - worked_s
+        self._shadow_cost_s += took_s
         if shadow is after or (shadow.records == after.records and shadow.heap == after.heap):
             return
         looked_at_ns = self._looked_at_ns

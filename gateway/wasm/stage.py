@@ -228,6 +228,11 @@ class Stage:
                 log.warning("%s: it cannot be started anew: %s", self._where, failure)
                 self._instance = None  # the next batch tries again
 
+    def stop(self, failure: GuestFailure, now_ns: int) -> None:
+        """Parks it for long, though it answered."""
+        self._breaker.park(now_ns)
+        self._failed(failure)
+
     def close(self) -> None:
         """Gives the instance's memory back; a later batch makes a new one."""
         if self._instance is not None:

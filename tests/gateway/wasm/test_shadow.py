@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from gateway.batch import Batch, Kind, Reading
 from gateway.config.models import FilterSettings, ShadowSettings
 from gateway.points import PointTable
+from gateway.wasm import stage
+from gateway.wasm.allowance import Allowance
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
 from gateway.wasm.plan import Tag
@@ -121,3 +124,27 @@ def test_any_number_of_readings_of_one_time_takes_a_moment() -> None:
     many = Batch(Batch.of([Reading(1, 1.0, 1)]).records * 300_000, b"")
     other = Batch(Batch.of([Reading(1, 2.0, 1)]).records * 300_000, b"")
     assert differences(many, other, NAMES)[0] == Difference("force", 1, "1.0 (f64)", "2.0 (f64)")
+
+
+def test_one_that_takes_its_time_at_every_batch_is_parked(host: Host, monkeypatch) -> None:
+    clock = count(step=0.3)  # what each look at the clock takes: no call is too long by itself
+    monkeypatch.setattr(stage.time, "perf_counter", lambda: next(clock))
+    chain = with_shadow(host, built_in("deadband", absolute=5.0), absolute=0.0)
+    failures = []
+    for turn in range(15):
+        assert len(chain.apply(numbers(float(turn), at_s=turn), turn).batch) == 1
+        failures.append(chain.health(turn)[0].shadow.failures)
+    assert failures == [0] * 3 + [1] * 12  # and then it is not called
+    health = chain.health(15)[0]
+    assert (health.state, health.failures, health.shadow.state) == ("working", 0, "parked")
+    assert "more than 10% of 10 s" in health.shadow.last_error
+    chain.close()
+
+
+def test_what_may_be_spent_is_counted_by_windows() -> None:
+    allowance = Allowance()
+    assert all(allowance.spend(0.09, n * S) for n in range(1_000))
+    assert allowance.spend(0.8, 2_000 * S)
+    assert not allowance.spend(0.8, 2_001 * S)
+    assert allowance.spend(0.8, 2_001 * S)
+    assert allowance.spend(0.8, -5 * S)  # the clock was set back
