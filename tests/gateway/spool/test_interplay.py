@@ -424,3 +424,17 @@ async def test_who_is_cancelled_while_the_spool_closes_is_counted(path):
         await asyncio.wait([first, waits, close])
     assert dropped(metrics) == {"spool_closed": 7}
     assert [(entry.gap.cause, entry.gap.readings) for entry in read_gaps(path)] == [("spool_closed", 7)]
+
+
+async def test_a_block_is_given_up_in_the_commit_that_notes_what_of_it_was_taken(path):
+    async with running(path, max_bytes=1_000_000) as spool:
+        seqs = [await spool.append("plc", batch_of(10, mark=n)) for n in range(10)]
+        spool._merger.readings = 100
+        assert await spool._merger.merge() == 100
+    async with running(path, max_bytes=50_000) as spool:
+        spool.ack(seqs[:3])
+        spool._made_room = True
+        assert await spool.append("plc", batch_of(2080))
+        assert spool.stats.blocks == 0
+        assert spool.stats.dropped == {"spool_full": 70}
+    assert [entry.gap.readings for entry in read_gaps(path)] == [70]
