@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import os
 import time
 from contextlib import suppress
@@ -21,7 +22,18 @@ from typing import Final, Literal, Self
 
 from gateway.errors import SpoolError
 
-__all__ = ["KEPT_ASIDE", "FileLock", "Names", "aside_name", "in_use", "is_fresh", "move_aside", "remove", "size_bytes"]
+__all__ = [
+    "KEPT_ASIDE",
+    "FileLock",
+    "Names",
+    "aside_name",
+    "in_use",
+    "is_fresh",
+    "move_aside",
+    "moved_aside",
+    "remove",
+    "size_bytes",
+]
 
 KEPT_ASIDE: Final = 3
 _OPEN_FLAGS: Final = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
@@ -212,13 +224,17 @@ def move_aside(path: Path, *, at_ns: int, why: Literal["corrupt", "found"] = "co
 
 
 def _forget_oldest(path: Path, *, but: Path) -> None:
-    head = f"{path.name}.corrupt-"
-    names = {entry.name for entry in path.parent.iterdir() if entry.name.startswith(head)}
     # By the clock, which may have been set back: what was moved aside just now is the newest all the same.
-    bases = sorted(name for name in names if not name.endswith(("-wal", "-shm")) and name != but.name)
-    for base in bases[: len(bases) + 1 - KEPT_ASIDE]:
+    others = [name for name in moved_aside(path) if name != but]
+    for damaged in others[: len(others) + 1 - KEPT_ASIDE]:
         for suffix in _COMPANIONS:
-            path.with_name(base + suffix).unlink(missing_ok=True)
+            damaged.with_name(damaged.name + suffix).unlink(missing_ok=True)
+
+
+def moved_aside(path: Path) -> list[Path]:
+    """The damaged databases that are kept beside this one, in the order of the times in their names."""
+    found = path.parent.glob(f"{glob.escape(path.name)}.corrupt-*")
+    return sorted(name for name in found if not name.name.endswith(("-wal", "-shm")))
 
 
 def remove(path: Path) -> None:

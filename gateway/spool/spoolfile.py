@@ -39,6 +39,7 @@ from gateway.spool.ledger.gaps import Entry, Ledger
 from gateway.spool.repair.rescue import END_RESCUE, Rescue, read_rescues
 from gateway.spool.repair.restore import write_anew
 from gateway.spool.repair.salvage import Salvage
+from gateway.spool.repair.unfinished import find_unfinished
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
 from gateway.spool.schema import (
     WAL_LIMIT_BYTES,
@@ -138,6 +139,8 @@ class SpoolFile:
         self._damaged = False
         self._closed = False
         self._above = 0
+        self._rescued_points: Sequence[Point] = ()
+        """Those of the file that was found damaged at opening, until there is a fresh one, however often that fails."""
         self._marked_s = 0.0
 
     async def begin(self) -> None:
@@ -421,9 +424,8 @@ class SpoolFile:
     async def _open(self, mark: HighWater) -> None:
         self._reserve = Reserve(self.path)
         await self._make_reserve()
-        points: Sequence[Point] = ()
         if self._damaged:
-            points = await asyncio.to_thread(_points_in, self.path)
+            self._rescued_points = points = await asyncio.to_thread(_points_in, self.path)
             self._move_aside(
                 pending=mark.waiting_readings or None, aside=0, oldest_at_ns=mark.oldest_at_ns, named=len(points)
             )
@@ -432,14 +434,24 @@ class SpoolFile:
         # one numbers lies above it, and no receiver takes new readings for old ones. Below 2**53 until the year 2255.
         self.reserved = max(self.reserved, mark.reserved)
         first_seq = max(1, self._now_ns() // 1000, mark.last_seq + 1, self._above)
+        if is_fresh(self.path) and not self.rescues:
+            unfinished = await asyncio.to_thread(find_unfinished, self.path, mark)
+            if unfinished is not None:
+                self._rescued_points = points = unfinished.points
+                first_seq = max(first_seq, unfinished.last_seq + 1)
+                pending = (mark.waiting_readings or None) if unfinished.readings is None else unfinished.readings
+                self._is_aside(
+                    unfinished.path, pending=pending, aside=0, oldest_at_ns=mark.oldest_at_ns, named=len(points)
+                )
+                self.ledger = Ledger(last=max(mark.last_gap, first_seq - 1))
         try:
-            database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
+            database = await self._open_whole(first_seq=first_seq, held=mark, points=self._rescued_points)
         except SpoolRefused:
             raise
         except SpoolError:
             if not self._reserve.is_last_room or not self._reserve.give_up():
                 raise
-            database = await self._open_whole(first_seq=first_seq, held=mark, points=points)
+            database = await self._open_whole(first_seq=first_seq, held=mark, points=self._rescued_points)
         await self._use(database)
         if self.quarantined is None:
             await self._catch_up(mark)
@@ -495,7 +507,7 @@ class SpoolFile:
                 self.seen_before = {**damage.seen}
             if not self.begun:
                 # Before it is moved, as it takes long where the file is large: who is killed meanwhile finds it again.
-                points = await asyncio.to_thread(_points_in, self.path)
+                self._rescued_points = points = await asyncio.to_thread(_points_in, self.path)
             pending = damage.pending_readings
             self._move_aside(
                 pending=(held.waiting_readings or None) if pending is None else pending,
@@ -598,8 +610,12 @@ class SpoolFile:
         await self._account.begin(database.connection)
 
     def _move_aside(self, *, pending: int | None, aside: int, oldest_at_ns: int, named: int) -> None:
+        damaged = move_aside(self.path, at_ns=self._now_ns())
+        self._is_aside(damaged, pending=pending, aside=aside, oldest_at_ns=oldest_at_ns, named=named)
+
+    def _is_aside(self, damaged: Path, *, pending: int | None, aside: int, oldest_at_ns: int, named: int) -> None:
         now_ns = self._now_ns()
-        self.quarantined = move_aside(self.path, at_ns=now_ns)
+        self.quarantined = damaged
         self.totals = Totals(last_seq=self.totals.last_seq)
         # Those before it as well: their points are known by the numbers that stood in this one.
         known = [rescue._replace(named=min(rescue.named, named)) for rescue in self.rescues]
