@@ -62,7 +62,8 @@ _INSERT_BLOCK: Final = """
 """
 _INSERT_LEFT: Final = "INSERT INTO block_left (last, batches, readings, sizes) VALUES (?, ?, ?, ?)"
 _INSERT_SAVED: Final = """
-    INSERT OR IGNORE INTO batches (seq, device, at_ns, readings, codec, checksum, data, bytes) VALUES (?,?,?,?,?,?,?,?)
+    INSERT OR IGNORE INTO batches (seq, device, at_ns, readings, codec, checksum, data, bytes)
+    VALUES (?, CAST(? AS TEXT), ?, ?, ?, ?, ?, ?)
 """
 _ACCEPT: Final = """
     UPDATE totals SET accepted_batches = accepted_batches + ?, accepted_readings = accepted_readings + ?

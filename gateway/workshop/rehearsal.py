@@ -1,7 +1,8 @@
 """Whether the modules of a configuration start with the parameters that it gives them: asked of themselves.
 
 A manifest tells what each parameter may be by itself. Whether they go together only the module knows, so each filter of
-each device is started once, in the sandbox and within the limits that it will have, and is given no batch.
+each device is started once, in the sandbox and within the limits that it will have, and is given no batch. Only its
+time is more: a machine that is busy with something else must not make a good configuration a wrong one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from gateway.wasm.host import Host
 
 __all__ = ["rehearse"]
 
+_PATIENCE_MS = 2_000
+
 
 def rehearse(config: Config, source: str) -> None:
     """Starts each filter once.
@@ -33,7 +36,10 @@ def rehearse(config: Config, source: str) -> None:
     if not config.filters:
         return
     with Host(
-        cache_dir=None, memory_bytes=config.wasm.memory_bytes, batch_ms=config.wasm.batch_ms, metrics=Metrics()
+        cache_dir=None,
+        memory_bytes=config.wasm.memory_bytes,
+        batch_ms=max(config.wasm.batch_ms, _PATIENCE_MS),
+        metrics=Metrics(),
     ) as host:
         problems = _problems(config, host)
     if problems:

@@ -9,10 +9,20 @@ import pytest
 
 from gateway.errors import SpoolError
 from gateway.gap import Gap, gap_of
+from gateway.metrics import Metrics
 from gateway.spool import merge, spoolfile
 from gateway.spool.files import move_aside
 from gateway.spool.repair import recovery
-from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
+from tests.gateway.spool.harness import (
+    START_NS,
+    batch_of,
+    break_next_commit,
+    drain,
+    dropped,
+    open_spool,
+    read_gaps,
+    running,
+)
 from tests.gateway.spool.test_hold import FIRST, Broker, begin, holding, stand
 from tests.waiting import until
 
@@ -383,3 +393,48 @@ async def test_a_rescue_knows_its_points_also_where_the_disk_refuses_the_fresh_f
         paths = {spool.points[point].path for row in await drain(spool) for point in row.batch.points()}
         assert paths == {"a/b/c/plc/level"}
         assert spool.stats.dropped == {}
+
+
+async def test_what_was_rescued_is_rescued_again(path):
+    clock = START_NS
+    async with running(path, now_ns=lambda: clock) as spool:
+        spool.points.intern("a/b/c/plc/level", device="plc")
+        seqs = [await spool.append("plc", batch_of(20, mark=n)) for n in range(40)]
+        spool._merger.readings = 300
+        assert await spool._merger.merge()
+        for _ in range(2):
+            clock += 1_000_000_000
+            await replace(spool)
+            await rescued(spool)
+        assert [row.seq for row in await drain(spool)] == seqs
+        assert spool.stats.dropped == {}
+
+
+async def test_who_is_cancelled_while_the_spool_closes_is_counted(path):
+    metrics = Metrics()
+    async with running(path, metrics=metrics, max_waiting_readings=1) as spool:
+        async with spool._lock:
+            first = asyncio.create_task(spool.append("plc", batch_of(5)))
+            await until(lambda: len(spool._line))
+            waits = asyncio.create_task(spool.append("plc", batch_of(7)))
+            await asyncio.sleep(0)
+            close = asyncio.create_task(spool.close())
+            await asyncio.sleep(0)
+            waits.cancel()
+        await asyncio.wait([first, waits, close])
+    assert dropped(metrics) == {"spool_closed": 7}
+    assert [(entry.gap.cause, entry.gap.readings) for entry in read_gaps(path)] == [("spool_closed", 7)]
+
+
+async def test_a_block_is_given_up_in_the_commit_that_notes_what_of_it_was_taken(path):
+    async with running(path, max_bytes=1_000_000) as spool:
+        seqs = [await spool.append("plc", batch_of(10, mark=n)) for n in range(10)]
+        spool._merger.readings = 100
+        assert await spool._merger.merge() == 100
+    async with running(path, max_bytes=50_000) as spool:
+        spool.ack(seqs[:3])
+        spool._made_room = True
+        assert await spool.append("plc", batch_of(2080))
+        assert spool.stats.blocks == 0
+        assert spool.stats.dropped == {"spool_full": 70}
+    assert [entry.gap.readings for entry in read_gaps(path)] == [70]
