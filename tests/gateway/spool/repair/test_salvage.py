@@ -2,11 +2,15 @@
 
 import asyncio
 import random
+import sqlite3
+from contextlib import closing
 
 import pytest
 
+from gateway.batch import EMPTY
 from gateway.errors import SpoolError
 from gateway.points import Point
+from gateway.spool.codec import checksum, encode
 from gateway.spool.repair.salvage import Salvage
 from gateway.spool.reserve import PAGE_BYTES
 from gateway.spool.stored import StoredBlock, StoredRow
@@ -180,6 +184,15 @@ def test_noise_anywhere_costs_what_it_hits_and_no_more(original, damaged):
             spoilt[start : start + noise] = chance.randbytes(min(noise, len(spoilt) - start))
         damaged.write_bytes(spoilt[: len(content)])
         read(damaged, original)
+
+
+def test_a_row_without_readings_harms_no_other(original, damaged):
+    codec, data = encode(EMPTY)
+    row = (original.stats.last_seq + 1, 0, 0, len(data), int(codec), checksum(b"press", data), "press", data)
+    with closing(sqlite3.connect(damaged)) as connection, connection:
+        connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    with Salvage(damaged) as salvage:
+        assert len([row for one in salvage.items() for row in one.stored.rows()]) >= len(original.rows)
 
 
 def test_a_row_that_claims_to_be_endless_costs_no_memory(original, damaged):
