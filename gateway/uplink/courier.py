@@ -28,12 +28,11 @@ from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES
 from gateway.uplink.live import LiveQueue
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
-from gateway.uplink.troubles import reason_name
+from gateway.uplink.troubles import refusal
 from gateway.uplink.window import Delivery, Flight, Window
 
 __all__ = ["Courier"]
 
-_REFUSED: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
 _TOO_LARGE: Final = "too large for the broker"
 _BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
 SILENCE_S: Final = 60.0
@@ -175,10 +174,10 @@ class Courier:
 
     def answered(self, packet_id: int, reason: ReasonCode) -> None:
         """Takes a PUBACK."""
-        refusal = reason_name(reason.value, str(reason)) if reason.value >= _REFUSED else ""
-        if self._gaps.answered(packet_id, refusal):
-            if refusal:
-                self._metrics.refused.labels(refusal).inc()
+        refused = refusal(reason)
+        if self._gaps.answered(packet_id, refused):
+            if refused:
+                self._metrics.refused.labels(refused).inc()
                 self._backlog.wake()  # it ends holds
             self._window.reserved = 0
             self._work.set()
@@ -190,8 +189,8 @@ class Courier:
         self._backlog.answered(self._clock() - flight.at_s, draining=draining)
         delivery = flight.delivery
         delivery.in_flight -= 1
-        if refusal:
-            self._refused(delivery, refusal)
+        if refused:
+            self._refused(delivery, refused)
         elif not delivery.replayed:
             self._metrics.latency_s.observe(max(0, self._now_ns() - flight.message.newest_ns) / 1e9)
         self._settle(delivery)

@@ -28,14 +28,13 @@ from gateway.errors import TidegateError, UplinkError
 from gateway.uplink.client import Answer, MqttClient
 from gateway.uplink.commands import CommandTraffic
 from gateway.uplink.topics import Topics
-from gateway.uplink.troubles import connect_trouble, lost_trouble, reason_name
+from gateway.uplink.troubles import connect_trouble, lost_trouble, refusal
 
 __all__ = ["CONNECT_S", "Session", "broker_name", "broker_port", "tls_of"]
 
 CONNECT_S: Final = 10.0
 """Longest time for TCP, TLS and the broker's CONNACK together."""
 _STATUS_S: Final = 5.0
-_REFUSED: Final = 0x80
 _PLAIN_PORT: Final = 1883
 _TLS_PORT: Final = 8883
 
@@ -62,6 +61,12 @@ async def tls_of(settings: UplinkSettings) -> ssl.SSLContext | None:
 def broker_name(settings: UplinkSettings) -> str:
     """The broker as people write it: host:port."""
     return f"{settings.host}:{broker_port(settings)}"
+
+
+def _trouble(topic: str, reason: ReasonCode) -> str | None:
+    """What the broker says against a topic; None: nothing."""
+    refused = refusal(reason)
+    return f"{topic}: {refused}" if refused else None
 
 
 def _ignore(_message: MQTTMessage) -> None:
@@ -208,8 +213,7 @@ class Session:
             reason = await self._client.listen(topic, timeout_s=_STATUS_S)
         except aiomqtt.MqttError as error:
             raise self._error(lost_trouble(error)) from None
-        refused = reason.value >= _REFUSED
-        self.commands_trouble = f"{topic}: {reason_name(reason.value, str(reason))}" if refused else None
+        self.commands_trouble = _trouble(topic, reason)
 
     def _will(self) -> Will | None:
         if not self._stands_for_gateway:
@@ -234,9 +238,7 @@ class Session:
             del self._statuses[packet_id]
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
-        reason = answer.result()
-        refused = reason.value >= _REFUSED
-        self.status_trouble = f"{self._topics.status}: {reason_name(reason.value, str(reason))}" if refused else None
+        self.status_trouble = _trouble(self._topics.status, answer.result())
 
     def _answered(self, packet_id: int, reason: ReasonCode) -> None:
         status = self._statuses.get(packet_id)

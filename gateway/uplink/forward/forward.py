@@ -25,12 +25,11 @@ from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES, JsonFormat
 from gateway.uplink.rate import TokenBucket
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
-from gateway.uplink.troubles import reason_name
+from gateway.uplink.troubles import refusal
 from gateway.uplink.window import Delivery, Flight, Window
 
 __all__ = ["Forwarded", "Planned", "forward", "plan"]
 
-_REFUSED: Final = 0x80
 _SILENCE_S: Final = 60.0
 _LEAVING_S: Final = 2.0
 _BURST_S: Final = 0.1
@@ -258,9 +257,10 @@ class _Forwarder:
             return
         delivery = flight.delivery
         delivery.in_flight -= 1
-        if reason.value >= _REFUSED:
+        refused = refusal(reason)
+        if refused:
             delivery.refused = True
-            self._done.refused.setdefault(delivery.row.device, reason_name(reason.value, str(reason)))
+            self._done.refused.setdefault(delivery.row.device, refused)
         if delivery.settled:
             self._settle(delivery)
         self._answer.set()
