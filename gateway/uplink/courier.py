@@ -24,8 +24,8 @@ from gateway.uplink.contract import Format, LiveRow, Message, Row, Spool
 from gateway.uplink.coverage import Coverage
 from gateway.uplink.gaps import GapTraffic
 from gateway.uplink.holds import Holds
-from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES
 from gateway.uplink.live import LiveQueue
+from gateway.uplink.packets import too_large
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import refusal
@@ -36,7 +36,6 @@ __all__ = ["Courier"]
 _TOO_LARGE: Final = "too large for the broker"
 _BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
 SILENCE_S: Final = 60.0
-LARGEST_PACKET_BYTES: Final = 268_435_455  # MQTT 5, 1.5.5; paho raises at a larger payload, again in each connection
 
 
 class Courier:
@@ -273,8 +272,7 @@ class Courier:
         self._window.reserved = 1
 
     def _too_large(self, topic: str, payload: bytes) -> bool:
-        maximum_bytes = self._session.maximum_packet_bytes or LARGEST_PACKET_BYTES
-        return len(payload) + len(topic.encode()) + PACKET_OVERHEAD_BYTES > maximum_bytes
+        return bool(too_large(topic, payload, maximum_bytes=self._session.maximum_packet_bytes))
 
     def _start(self, *, replayed: bool) -> Delivery | None:
         while True:

@@ -21,7 +21,8 @@ from gateway.spool.rows import Row
 from gateway.together import until_one_ends
 from gateway.uplink.contract import Message
 from gateway.uplink.forward.progress import Progress, Ranges
-from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES, JsonFormat
+from gateway.uplink.json_format import JsonFormat
+from gateway.uplink.packets import too_large
 from gateway.uplink.rate import TokenBucket
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
@@ -33,7 +34,6 @@ __all__ = ["Forwarded", "Planned", "forward", "plan"]
 _SILENCE_S: Final = 60.0
 _LEAVING_S: Final = 2.0
 _BURST_S: Final = 0.1
-_LARGEST_PACKET_BYTES: Final = 268_435_455
 _CAREFUL_ROWS: Final = 100
 _PAUSE_S: Final = 0.5
 _BREATH_ROWS: Final = 16
@@ -241,9 +241,8 @@ class _Forwarder:
         return not len(self._window) if self._careful_rows else self._window.has_room(replayed=False)
 
     def _hand_over(self, delivery: Delivery, message: Message) -> None:
-        maximum_bytes = self._session.maximum_packet_bytes or _LARGEST_PACKET_BYTES
-        packet_bytes = len(message.payload) + len(message.topic.encode()) + PACKET_OVERHEAD_BYTES
-        if packet_bytes > maximum_bytes:
+        packet_bytes = too_large(message.topic, message.payload, maximum_bytes=self._session.maximum_packet_bytes)
+        if packet_bytes:
             delivery.refused = True
             self._done.refused[delivery.row.device] = f"a message of {packet_bytes} bytes is more than it takes"
             return
