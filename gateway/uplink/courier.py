@@ -35,7 +35,6 @@ __all__ = ["Courier"]
 
 _TOO_LARGE: Final = "too large for the broker"
 _BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
-SILENCE_S: Final = 60.0
 
 
 class Courier:
@@ -152,7 +151,7 @@ class Courier:
             send=self._send(),
             backlog=self._backlog.run(),
             gaps=self._gaps.run(),
-            silence=self._watch(),
+            silence=self._session.silent(self._oldest_s, clock=self._clock),
         )
 
     async def quiet(self) -> None:
@@ -230,15 +229,9 @@ class Courier:
             self._note_quiet()
             await self._work.wait()
 
-    async def _watch(self) -> None:
-        """A broker that answers pings but acknowledges nothing would hold the window for ever."""
-        while True:
-            await asyncio.sleep(SILENCE_S / 4)
-            oldest_s = min(
-                (at_s for at_s in (self._window.oldest_s, self._gaps.sent_at_s) if at_s is not None), default=None
-            )
-            if oldest_s is not None and self._clock() - oldest_s > SILENCE_S:
-                raise self._session.silent(self._clock() - oldest_s)
+    def _oldest_s(self) -> float | None:
+        waiting = (self._window.oldest_s, self._gaps.sent_at_s)
+        return min((at_s for at_s in waiting if at_s is not None), default=None)
 
     def _next(self) -> tuple[Delivery, Message] | None:
         for replayed in (False, True):

@@ -31,7 +31,6 @@ from gateway.uplink.window import Delivery, Flight, Window
 
 __all__ = ["Forwarded", "Planned", "forward", "plan"]
 
-_SILENCE_S: Final = 60.0
 _LEAVING_S: Final = 2.0
 _BURST_S: Final = 0.1
 _CAREFUL_ROWS: Final = 100
@@ -176,7 +175,12 @@ class _Forwarder:
         try:
             await self._session.open()
             self._window = Window(self._session.window)
-            await until_one_ends("forward", lost=self._session.lost(), send=self._send(), silence=self._watch())
+            await until_one_ends(
+                "forward",
+                lost=self._session.lost(),
+                send=self._send(),
+                silence=self._session.silent(lambda: self._window.oldest_s, clock=self._clock),
+            )
             await self._session.leave(_LEAVING_S)
         finally:
             await self._session.close()
@@ -288,11 +292,3 @@ class _Forwarder:
     async def _wait(self) -> None:
         self._answer.clear()
         await self._answer.wait()
-
-    async def _watch(self) -> None:
-        """A broker that answers pings but acknowledges nothing would be waited for for ever."""
-        while True:
-            await asyncio.sleep(_SILENCE_S / 4)
-            oldest_s = self._window.oldest_s
-            if oldest_s is not None and self._clock() - oldest_s > _SILENCE_S:
-                raise self._session.silent(self._clock() - oldest_s)
