@@ -49,7 +49,6 @@ FORMATS: Final[dict[TypeName, str]] = {
 _BCD: Final = ("bcd16", "bcd32")
 _COLUMN: Final = {Kind.BOOL: "Q", Kind.U64: "Q", Kind.I64: "q", Kind.F64: "d", Kind.STR: "Q"}
 _SPAN_SHIFT: Final = 32
-_WHOLE_REGISTER: Final = 0xFFFF
 
 
 class Decoded(NamedTuple):
@@ -207,16 +206,10 @@ def _scaled(column: _Column, items: list[Item]) -> _Column:
 
 def _bools(items: list[Item], start: int) -> _Column:
     pick = _picker([item.address - start for item in items])
-    masks = [_mask(item) for item in items]
+    masks = [item.mask for item in items]
     return lambda words, _heap: array(
         "Q", [1 if word & mask else 0 for word, mask in zip(pick(words), masks, strict=True)]
     )
-
-
-def _mask(item: Item) -> int:
-    if item.bit is None:
-        return _WHOLE_REGISTER
-    return 1 << (item.bit ^ 8 if item.bytes_swapped else item.bit)
 
 
 def _strings(items: list[Item], start: int) -> _Column:
