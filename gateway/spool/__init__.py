@@ -1,6 +1,6 @@
 """The spool: readings that were accepted stay here until the broker has acknowledged them.
 
-Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: number, time of acceptance, count of
+Format: one SQLite file (WAL), tables in `migrations.py`. One row holds one batch: number, time of acceptance, count of
 readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that stay, because an outage lasts, are merged
 into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
 a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point

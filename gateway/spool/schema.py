@@ -1,7 +1,4 @@
-"""The database: its tables, their migrations, and opening it.
-
-Each migration commits together with its number (`user_version`), so a crash leaves it done or not begun. The totals are
-kept by triggers: they change in the transaction that changes the rows, by whatever statement that happens.
+"""Opening the database: whose file it is, how SQLite is to treat it, what it knows at the start.
 
 Text is read as bytes (`text_factory`): one row whose device name was damaged on disk must not make a whole query fail.
 """
@@ -24,13 +21,12 @@ from gateway.points import Point, PointTable
 from gateway.spool.hold import Passed
 from gateway.spool.ledger.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
 from gateway.spool.ledger.gaps import Ledger
+from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from gateway.spool.repair.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
 
 __all__ = [
-    "APPLICATION_ID",
     "LARGEST_SEQ",
-    "MIGRATIONS",
     "TOTALS",
     "WAL_LIMIT_BYTES",
     "Damaged",
@@ -48,9 +44,6 @@ __all__ = [
     "totals_of",
 ]
 
-APPLICATION_ID: Final = 0x54494445
-"""`TIDE`: how our files are told from another program's SQLite files."""
-
 BUSY_TIMEOUT_S: Final = 2.0
 CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
 """Size at which the log is worked into the database: enough for a row's pages to be written, freed and
@@ -60,213 +53,6 @@ WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 CHECKED_FULLY_BYTES: Final = 64 * 1024 * 1024
 """Files up to this size are read whole at opening (quick_check); larger ones would delay the start by a minute on
 eMMC. Damage that lies deeper shows when its page is read, and is handled then."""
-
-MIGRATIONS: Final = (
-    """
-    PRAGMA application_id = 0x54494445;
-    CREATE TABLE points (
-        number INTEGER PRIMARY KEY,
-        path TEXT NOT NULL,
-        device TEXT NOT NULL,
-        unit TEXT NOT NULL,
-        kind INTEGER
-    );
-    CREATE TABLE batches (
-        seq INTEGER PRIMARY KEY,
-        at_ns INTEGER NOT NULL,
-        readings INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        codec INTEGER NOT NULL,
-        checksum INTEGER NOT NULL,
-        device TEXT NOT NULL,
-        data BLOB NOT NULL
-    );
-    CREATE TABLE set_aside (
-        seq INTEGER PRIMARY KEY,
-        at_ns INTEGER NOT NULL,
-        readings INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        codec INTEGER NOT NULL,
-        checksum INTEGER NOT NULL,
-        device TEXT NOT NULL,
-        data BLOB NOT NULL,
-        cause TEXT NOT NULL
-    );
-    CREATE TABLE dropped (cause TEXT PRIMARY KEY, readings INTEGER NOT NULL);
-    CREATE TABLE totals (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        last_seq INTEGER NOT NULL,
-        accepted_batches INTEGER NOT NULL DEFAULT 0,
-        accepted_readings INTEGER NOT NULL DEFAULT 0,
-        batches INTEGER NOT NULL DEFAULT 0,
-        readings INTEGER NOT NULL DEFAULT 0,
-        bytes INTEGER NOT NULL DEFAULT 0,
-        aside_batches INTEGER NOT NULL DEFAULT 0,
-        aside_readings INTEGER NOT NULL DEFAULT 0,
-        aside_bytes INTEGER NOT NULL DEFAULT 0
-    );
-    CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
-        UPDATE totals SET
-            last_seq = NEW.seq,
-            accepted_batches = accepted_batches + 1,
-            accepted_readings = accepted_readings + NEW.readings,
-            batches = batches + 1,
-            readings = readings + NEW.readings,
-            bytes = bytes + NEW.bytes;
-    END;
-    CREATE TRIGGER deleted AFTER DELETE ON batches BEGIN
-        UPDATE totals SET
-            batches = batches - 1,
-            readings = readings - OLD.readings,
-            bytes = bytes - OLD.bytes;
-    END;
-    CREATE TRIGGER aside_kept AFTER INSERT ON set_aside BEGIN
-        UPDATE totals SET
-            aside_batches = aside_batches + 1,
-            aside_readings = aside_readings + NEW.readings,
-            aside_bytes = aside_bytes + NEW.bytes;
-    END;
-    CREATE TRIGGER aside_deleted AFTER DELETE ON set_aside BEGIN
-        UPDATE totals SET
-            aside_batches = aside_batches - 1,
-            aside_readings = aside_readings - OLD.readings,
-            aside_bytes = aside_bytes - OLD.bytes;
-    END;
-    """,
-    """
-    CREATE TABLE audit (
-        number INTEGER PRIMARY KEY,
-        id TEXT UNIQUE,
-        at_ns INTEGER NOT NULL,
-        user TEXT NOT NULL,
-        role TEXT NOT NULL,
-        action TEXT NOT NULL,
-        device TEXT NOT NULL,
-        tag TEXT NOT NULL,
-        value TEXT NOT NULL,
-        allowed INTEGER NOT NULL,
-        reason TEXT NOT NULL,
-        status TEXT NOT NULL,
-        result TEXT NOT NULL,
-        read_back TEXT NOT NULL,
-        finished_ns INTEGER
-    );
-    """,
-    # What adapters remember of their devices. The mark changes with each commit, so it has a small row of its own.
-    """
-    CREATE TABLE memories (device TEXT PRIMARY KEY, state BLOB NOT NULL) WITHOUT ROWID;
-    CREATE TABLE marks (device TEXT PRIMARY KEY, mark BLOB NOT NULL) WITHOUT ROWID;
-    """,
-    # Blocks. One block never changes; `block_left` says what of it still waits. It needs nothing but the first one.
-    """
-    CREATE TABLE blocks (
-        last INTEGER PRIMARY KEY,
-        first INTEGER NOT NULL,
-        at_ns INTEGER NOT NULL,
-        batches INTEGER NOT NULL,
-        readings INTEGER NOT NULL,
-        bytes INTEGER NOT NULL,
-        codec INTEGER NOT NULL,
-        checksum INTEGER NOT NULL,
-        data BLOB NOT NULL
-    );
-    CREATE TABLE block_left (
-        last INTEGER PRIMARY KEY,
-        batches INTEGER NOT NULL,
-        readings INTEGER NOT NULL,
-        sizes BLOB NOT NULL
-    );
-    ALTER TABLE totals ADD COLUMN blocks INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE totals ADD COLUMN block_readings INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE totals ADD COLUMN block_bytes INTEGER NOT NULL DEFAULT 0;
-    CREATE TRIGGER block_kept AFTER INSERT ON blocks BEGIN
-        UPDATE totals SET
-            blocks = blocks + 1,
-            bytes = bytes + NEW.bytes,
-            block_bytes = block_bytes + NEW.bytes;
-    END;
-    CREATE TRIGGER block_deleted AFTER DELETE ON blocks BEGIN
-        UPDATE totals SET
-            blocks = blocks - 1,
-            bytes = bytes - OLD.bytes,
-            block_bytes = block_bytes - OLD.bytes;
-        DELETE FROM block_left WHERE last = OLD.last;
-    END;
-    CREATE TRIGGER left_begun AFTER INSERT ON block_left BEGIN
-        UPDATE totals SET
-            batches = batches + NEW.batches,
-            readings = readings + NEW.readings,
-            block_readings = block_readings + NEW.readings;
-    END;
-    CREATE TRIGGER left_taken AFTER UPDATE ON block_left BEGIN
-        UPDATE totals SET
-            batches = batches + NEW.batches - OLD.batches,
-            readings = readings + NEW.readings - OLD.readings,
-            block_readings = block_readings + NEW.readings - OLD.readings;
-    END;
-    CREATE TRIGGER left_ended AFTER DELETE ON block_left BEGIN
-        UPDATE totals SET
-            batches = batches - OLD.batches,
-            readings = readings - OLD.readings,
-            block_readings = block_readings - OLD.readings;
-    END;
-    """,
-    # The gap ledger. What waits to be told is found by its index; `totals` numbers the rows and counts the changes.
-    """
-    CREATE TABLE gaps (
-        number INTEGER PRIMARY KEY,
-        device TEXT NOT NULL,
-        tag TEXT,
-        part TEXT,
-        cause TEXT NOT NULL,
-        from_ns INTEGER NOT NULL,
-        to_ns INTEGER NOT NULL,
-        readings INTEGER,
-        noted_ns INTEGER NOT NULL,
-        changed_ns INTEGER NOT NULL,
-        telling INTEGER NOT NULL
-    );
-    CREATE INDEX gaps_to_tell ON gaps (number) WHERE telling < 2;
-    ALTER TABLE totals ADD COLUMN last_gap INTEGER NOT NULL DEFAULT 0;
-    ALTER TABLE totals ADD COLUMN gap_changes INTEGER NOT NULL DEFAULT 0;
-    UPDATE totals SET last_gap = last_seq;
-    """,
-    # Damaged files of which what is whole is still being carried over. Its numbers lie below those given already.
-    """
-    CREATE TABLE rescues (
-        name TEXT PRIMARY KEY,
-        readings INTEGER,
-        aside_readings INTEGER NOT NULL,
-        oldest_at_ns INTEGER NOT NULL,
-        named INTEGER NOT NULL,
-        passed INTEGER NOT NULL,
-        carried INTEGER NOT NULL
-    ) WITHOUT ROWID;
-    DROP TRIGGER accepted;
-    CREATE TRIGGER accepted AFTER INSERT ON batches BEGIN
-        UPDATE totals SET
-            last_seq = max(last_seq, NEW.seq),
-            accepted_batches = accepted_batches + 1,
-            accepted_readings = accepted_readings + NEW.readings,
-            batches = batches + 1,
-            readings = readings + NEW.readings,
-            bytes = bytes + NEW.bytes;
-    END;
-    """,
-    # What the broker took before it was written, and how far its numbers may have come.
-    """
-    CREATE TABLE passed (
-        id INTEGER PRIMARY KEY CHECK (id = 1),
-        reserved INTEGER NOT NULL,
-        batches INTEGER NOT NULL,
-        readings INTEGER NOT NULL
-    );
-    """,
-    # When each device's batches were accepted last, to the minute, for the gap that a stop of the gateway leaves.
-    """
-    CREATE TABLE seen (device TEXT PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
-    """,
-)
 
 TOTALS: Final = """
     SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
@@ -417,7 +203,7 @@ async def open_database(
         connection.text_factory = bytes
         await _refuse_foreign(connection, path)
         await _configure(connection, path, log_bytes=min(log_bytes, WAL_LIMIT_BYTES))
-        await _migrate(connection)
+        await migrate(connection)
         await _check(connection)
         await _begin(
             connection,
@@ -540,13 +326,6 @@ async def _configure(connection: aiosqlite.Connection, path: Path, *, log_bytes:
         "trusted_schema = OFF",
     ):
         await connection.execute_fetchall(f"PRAGMA {pragma}")
-
-
-async def _migrate(connection: aiosqlite.Connection) -> None:
-    version = await _scalar(connection, "PRAGMA user_version")
-    assert isinstance(version, int)
-    for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
-        await connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
 
 
 async def _check(connection: aiosqlite.Connection) -> None:

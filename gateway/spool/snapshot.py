@@ -19,8 +19,9 @@ from gateway.points import PointTable
 from gateway.spool.blocks import MOST_NUMBERS, Left
 from gateway.spool.ledger.gaprows import GAPS, gap_of_row
 from gateway.spool.ledger.gaps import Entry
+from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS
 from gateway.spool.rows import counted
-from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Damaged, is_damage, point_of, totals_of
+from gateway.spool.schema import TOTALS, Damaged, is_damage, point_of, totals_of
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
 
 __all__ = ["Snapshot"]
