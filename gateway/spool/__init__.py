@@ -10,7 +10,7 @@ audit, what adapters remember (`memory.py`). PATH.lock keeps a second process ou
 PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Begin with `store.py` (what the flow and the uplink call), `commit.py` and `plan.py` (one transaction), `spoolfile.py`
-(the open file), `reader.py` and `merge.py`. Beside them:
+(the open file; `opening.py` opens it), `reader.py` and `merge.py`. Beside them:
 block/     many batches in one compressed value
 budget/    how long the room lasts, and what is given up at its limit
 ledger/    what is missing

@@ -10,39 +10,30 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import aiosqlite
 
-from gateway.batch import Kind
 from gateway.errors import SpoolError, SpoolRefused, TidegateError
 from gateway.points import Point, PointTable
-from gateway.spool.hold import Passed
-from gateway.spool.ledger.gaprows import GAPS_TO_TELL, WRITE_GAP, gap_of_row, row_of_gap
+from gateway.spool.damage import Damaged, advice, is_damage
+from gateway.spool.ledger.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.ledger.gaps import Ledger
 from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS, migrate
 from gateway.spool.repair.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
+from gateway.spool.totals import (
+    LARGEST_SEQ,
+    Totals,
+    point_of,
+    read_dropped,
+    read_ledger,
+    read_passed,
+    read_seen,
+    read_totals,
+)
 
-__all__ = [
-    "LARGEST_SEQ",
-    "TOTALS",
-    "WAL_LIMIT_BYTES",
-    "Damaged",
-    "Database",
-    "Totals",
-    "advice",
-    "is_damage",
-    "open_database",
-    "point_of",
-    "read_dropped",
-    "read_ledger",
-    "read_passed",
-    "read_seen",
-    "read_totals",
-    "totals_of",
-]
+__all__ = ["WAL_LIMIT_BYTES", "Database", "open_database"]
 
 BUSY_TIMEOUT_S: Final = 2.0
 CHECKPOINT_BYTES: Final = 8 * 1024 * 1024
@@ -53,93 +44,6 @@ WAL_LIMIT_BYTES: Final = 16 * 1024 * 1024
 CHECKED_FULLY_BYTES: Final = 64 * 1024 * 1024
 """Files up to this size are read whole at opening (quick_check); larger ones would delay the start by a minute on
 eMMC. Damage that lies deeper shows when its page is read, and is handled then."""
-
-TOTALS: Final = """
-    SELECT last_seq, accepted_batches, accepted_readings, batches, readings, bytes,
-           aside_batches, aside_readings, aside_bytes, blocks, block_readings, block_bytes,
-           last_gap, gap_changes,
-           (SELECT at_ns FROM (
-               SELECT seq, at_ns FROM (SELECT seq, at_ns FROM batches ORDER BY seq LIMIT 1)
-               UNION ALL SELECT last, at_ns FROM (SELECT last, at_ns FROM blocks ORDER BY last LIMIT 1)
-               ORDER BY seq LIMIT 1))
-    FROM totals
-"""
-
-_DAMAGE_CODES: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-
-_ADVICE: Final = {
-    sqlite3.SQLITE_FULL: "Free space on its disk.",
-    sqlite3.SQLITE_READONLY: "Check that its disk is mounted for writing and that the gateway's user may write there.",
-    sqlite3.SQLITE_CANTOPEN: "Check that its disk is mounted and that the gateway's user may write there.",
-    sqlite3.SQLITE_PERM: "Check that the gateway's user may write there.",
-    sqlite3.SQLITE_BUSY: "Close the other program that has it open for writing.",
-    sqlite3.SQLITE_LOCKED: "Close the other program that has it open for writing.",
-    sqlite3.SQLITE_IOERR: "Free space on its disk; if there is enough, look for disk errors in the system's log.",
-}
-
-
-LARGEST_SEQ: Final = 1 << 53
-"""Where JSON readers that use f64 begin to confuse neighbours: a larger number in a damaged file is not believed."""
-
-
-class Damaged(Exception):
-    """The file is no database any more. Carries what could still be read of it.
-
-    Attributes:
-        last_seq: the highest number the file gave; 0 where that cannot be read.
-        readings: how many readings it held; 0 where that cannot be read.
-        pending_readings: those of them that waited for the broker; None where that cannot be read.
-        oldest_at_ns: when the oldest of those was accepted, UTC ns; 0 where that cannot be read.
-        ledger: the gaps that nobody was told of; those that can be read.
-        rescues: damaged files that were being carried into this one, as far as can be read.
-        seen: when each device's batches were accepted last, UTC ns; empty where that cannot be read.
-    """
-
-    def __init__(
-        self,
-        reason: str,
-        *,
-        last_seq: int = 0,
-        readings: int = 0,
-        pending_readings: int | None = None,
-        oldest_at_ns: int = 0,
-        ledger: Ledger | None = None,
-        rescues: Sequence[Rescue] = (),
-        seen: Mapping[str, int] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(reason)
-        self.seen = seen
-        self.rescues = rescues
-        self.last_seq = last_seq
-        self.readings = readings
-        self.pending_readings = pending_readings
-        self.oldest_at_ns = oldest_at_ns
-        self.ledger = Ledger() if ledger is None else ledger
-
-
-class Totals(NamedTuple):
-    """The one row of the totals, and the time of the oldest row or block. What is in blocks is part of the rest."""
-
-    last_seq: int = 0
-    accepted_batches: int = 0
-    accepted_readings: int = 0
-    batches: int = 0
-    readings: int = 0
-    size_bytes: int = 0
-    aside_batches: int = 0
-    aside_readings: int = 0
-    aside_bytes: int = 0
-    blocks: int = 0
-    block_readings: int = 0
-    block_bytes: int = 0
-    last_gap: int = 0
-    gap_changes: int = 0
-    oldest_at_ns: int | None = None
-
-    @property
-    def row_readings(self) -> int:
-        """Readings that wait in rows of their own, not in blocks."""
-        return self.readings - self.block_readings
 
 
 @dataclass(slots=True)
@@ -154,17 +58,6 @@ class Database:
     ledger: Ledger
     rescues: list[Rescue]
     seen: dict[str, int]
-
-
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether SQLite says that the file itself is broken, not that the disk refuses at the moment."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGE_CODES
-
-
-def advice(error: BaseException) -> str:
-    """What the person on site can do about what SQLite said."""
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return _ADVICE.get(code, "Look for disk errors in the system's log.")
 
 
 async def open_database(
@@ -234,49 +127,6 @@ async def open_database(
     finally:
         if connection is not None and not opened:
             await connection.close()
-
-
-async def read_totals(connection: aiosqlite.Connection) -> Totals:
-    """The totals as the connection sees them now, a running transaction included."""
-    return totals_of(list(await connection.execute_fetchall(TOTALS)))
-
-
-def totals_of(rows: Sequence[Sequence[Any]]) -> Totals:
-    """The totals, from what `TOTALS` gives.
-
-    Raises:
-        Damaged: they are none.
-    """
-    if not rows:
-        raise Damaged("its totals are missing")
-    totals = Totals(*rows[0])
-    if not all(isinstance(number, int) for number in totals[:-1]):
-        raise Damaged("its totals are no numbers")
-    return totals if isinstance(totals.oldest_at_ns, int) else totals._replace(oldest_at_ns=None)
-
-
-async def read_passed(connection: aiosqlite.Connection) -> Passed:
-    """What was never written because the broker took it in time."""
-    rows = list(await connection.execute_fetchall("SELECT reserved, batches, readings FROM passed"))
-    return Passed(*rows[0]) if rows and all(isinstance(value, int) for value in rows[0]) else Passed()
-
-
-async def read_seen(connection: aiosqlite.Connection) -> dict[str, int]:
-    """When each device's batches were accepted last, UTC ns, to the minute: never too late."""
-    rows = await connection.execute_fetchall("SELECT device, at_ns FROM seen")
-    return {device.decode(errors="replace"): at_ns for device, at_ns in rows if isinstance(at_ns, int)}
-
-
-async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
-    """Readings lost since the file was made, by cause."""
-    rows = await connection.execute_fetchall("SELECT cause, readings FROM dropped")
-    return {cause.decode(errors="replace"): readings for cause, readings in rows}
-
-
-async def read_ledger(connection: aiosqlite.Connection) -> Ledger:
-    """The gaps that nobody was told of."""
-    ((last, changes),) = await connection.execute_fetchall("SELECT last_gap, gap_changes FROM totals")
-    return Ledger(map(gap_of_row, await connection.execute_fetchall(GAPS_TO_TELL)), last=last, changes=changes)
 
 
 async def _scalar(connection: aiosqlite.Connection, sql: str) -> int | bytes:
@@ -368,16 +218,6 @@ async def _read_points(connection: aiosqlite.Connection) -> PointTable:
         return PointTable(map(point_of, rows))
     except (TidegateError, ValueError, AttributeError) as error:
         raise Damaged(f"its point table cannot be read: {error}", **await _salvage(connection)) from error
-
-
-def point_of(row: Sequence[Any]) -> Point:
-    """One row of the point table.
-
-    Raises:
-        ValueError, AttributeError: it is none.
-    """
-    number, path, device, unit, kind = row
-    return Point(number, path.decode(), device.decode(), unit.decode(), None if kind is None else Kind(kind))
 
 
 async def _salvage(connection: aiosqlite.Connection | None) -> dict[str, Any]:
