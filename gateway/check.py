@@ -8,7 +8,6 @@ neither a protocol's library nor the Wasm engine is loaded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,8 +21,8 @@ from gateway.config.reader import Draft, read_draft
 from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
 from gateway.policy import policy_problems
-from gateway.wasm.library import pin_problem, resolve
-from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest, read_wasm
+from gateway.wasm.library import NotPinned, read_pinned, resolve
+from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest
 from gateway.wasm.plan import Step, Tag, output_mistakes, plan_chain
 
 __all__ = ["MODELS", "chain_of", "load", "tags_of"]
@@ -143,12 +142,10 @@ def _module(
     settings: FilterSettings | ShadowSettings, params: Mapping[str, Any], where: str, base: Path
 ) -> tuple[Manifest | None, list[Problem]]:
     try:
-        path = resolve(settings.module, base)
-        wasm = read_wasm(path)
-        unpinned = pin_problem(settings.module, settings.sha256, hashlib.sha256(wasm).hexdigest())
-        if unpinned:
-            return None, [Problem(keypath.key(where, "sha256"), f"module {path}: {unpinned}")]
-        manifest = parse_manifest(wasm, str(path))
+        file = read_pinned(settings.module, base, settings.sha256)
+        manifest = parse_manifest(file.wasm, str(file.path))
+    except NotPinned as error:
+        return None, [Problem(keypath.key(where, "sha256"), str(error))]
     except ModuleError as error:
         return None, [Problem(keypath.key(where, "module"), str(error))]
     place = keypath.key(where, "params")

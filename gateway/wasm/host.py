@@ -23,8 +23,8 @@ from gateway.wasm.cache import ModuleCache, machine_id
 from gateway.wasm.failure import Cause, GuestFailure, one_line
 from gateway.wasm.hostcalls import CALLS, HostCalls
 from gateway.wasm.hostcalls import MODULE as HOST_CALLS
-from gateway.wasm.library import pin_problem, resolve
-from gateway.wasm.manifest import ABI, Manifest, parse_manifest, read_wasm
+from gateway.wasm.library import read_pinned
+from gateway.wasm.manifest import ABI, Manifest, parse_manifest
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
 
 __all__ = ["PAGE_BYTES", "TOLERATED", "Host", "LoadedModule"]
@@ -124,13 +124,8 @@ class Host:
             ModuleError: the file cannot be used as a module of this gateway, or is not the one that was pinned. A
                 `GuestFailure` of cause `memory`: it asks for more memory than an instance may have.
         """
-        path = resolve(module, base)
-        wasm = read_wasm(path)
-        digest = hashlib.sha256(wasm).hexdigest()
-        unpinned = pin_problem(module, sha256, digest)
-        if unpinned:
-            raise ModuleError(f"module {path}: {unpinned}")
-        return self._load(wasm, digest, path)
+        file = read_pinned(module, base, sha256)
+        return self._load(file.wasm, file.digest, file.path)
 
     def load_bytes(self, wasm: bytes, path: Path) -> LoadedModule:
         """Like `load`, of bytes that somebody vouches for.
