@@ -23,7 +23,7 @@ from gateway.uplink.contract import Message
 from gateway.uplink.forward.progress import Progress, Ranges
 from gateway.uplink.json_format import JsonFormat
 from gateway.uplink.packets import too_large
-from gateway.uplink.rate import TokenBucket
+from gateway.uplink.rate import TokenBucket, burst_of
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import refusal
@@ -32,7 +32,6 @@ from gateway.uplink.window import Delivery, Flight, Window
 __all__ = ["Forwarded", "Planned", "forward", "plan"]
 
 _LEAVING_S: Final = 2.0
-_BURST_S: Final = 0.1
 _CAREFUL_ROWS: Final = 100
 _PAUSE_S: Final = 0.5
 _BREATH_ROWS: Final = 16
@@ -140,7 +139,7 @@ class _Forwarder:
         self._progress = progress
         self._had = progress.delivered.copy()
         self._clock = clock
-        self._bucket = TokenBucket(rate=rate, burst=max(1.0, rate * _BURST_S), now_s=clock())
+        self._bucket = TokenBucket(rate=rate, burst=burst_of(rate), now_s=clock())
         self._answer = asyncio.Event()
         self._careful_rows = 0
         self._befores: dict[int, int] = {}
@@ -211,7 +210,7 @@ class _Forwarder:
         # Opening a block takes tens of milliseconds; in a thread, so that answers and pings are not kept waiting.
         while some := await asyncio.to_thread(lambda: list(islice(rows, _BREATH_ROWS))):
             for row, before in some:
-                await self._pace(row.readings)
+                await self._bucket.pace(row.readings, self._clock)
                 await self._deliver(row, before, fmt)
                 self._progress.save_if_due()
         while len(self._window):
@@ -282,12 +281,6 @@ class _Forwarder:
             self._done.batches += 1
             self._done.readings += readings
             self._progress.add(before + 1, seq)
-
-    async def _pace(self, readings: int) -> None:
-        wait_s = self._bucket.wait_s(self._clock())
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        self._bucket.take(readings, self._clock())
 
     async def _wait(self) -> None:
         self._answer.clear()
