@@ -137,7 +137,7 @@ class _Forwarder:
     ) -> None:
         self._carried = carried
         self._progress = progress
-        self._had = progress.delivered.copy()
+        self._had_before = progress.delivered.copy()
         self._clock = clock
         self._bucket = TokenBucket(rate=rate, burst=burst_of(rate), now_s=clock())
         self._answer = asyncio.Event()
@@ -148,7 +148,6 @@ class _Forwarder:
         self._topics = Topics(carried.header.topic, gateway_id=carried.header.gateway)
 
     async def run(self) -> Forwarded:
-        self._done.skipped = sum(row.seq in self._had for row in self._carried.rows()) if self._had.pairs() else 0
         while True:
             before = (self._done.batches, len(self._done.refused))
             try:
@@ -218,11 +217,13 @@ class _Forwarder:
 
     def _due(self) -> Iterator[tuple[Row, int]]:
         """What the broker has not got, each with the number of the batch before it in the file."""
-        before = 0
+        before = skipped = 0
         for row in self._carried.rows():
             if row.seq not in self._had:
                 yield row, before
+            skipped += row.seq in self._had_before
             before = row.seq
+        self._done.skipped = skipped
 
     async def _deliver(self, row: Row, before: int, fmt: JsonFormat) -> None:
         delivery = Delivery(row, replayed=False, messages=fmt.messages(row, replayed=True))
