@@ -24,7 +24,7 @@ from gateway.uplink.forward.progress import Progress, Ranges
 from gateway.uplink.json_format import JsonFormat
 from gateway.uplink.packets import too_large
 from gateway.uplink.rate import TokenBucket, burst_of
-from gateway.uplink.session import Session
+from gateway.uplink.session import Session, client_id
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import refusal
 from gateway.uplink.window import Delivery, Flight, Window
@@ -185,7 +185,7 @@ class _Forwarder:
 
     def _new_session(self) -> Session:
         gateway = self._carried.header.gateway
-        own_id = self._settings.client_id or f"tidegate-{gateway}"
+        own_id = client_id(self._settings, gateway_id=gateway)
         return Session(
             structs.replace(self._settings, client_id=f"{own_id}-carried"),
             gateway_id=gateway,
