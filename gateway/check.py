@@ -8,7 +8,6 @@ neither a protocol's library nor the Wasm engine is loaded.
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,8 +21,8 @@ from gateway.config.reader import Draft, read_draft
 from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
 from gateway.policy import policy_problems
-from gateway.wasm.library import pin_problem, resolve
-from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest, read_wasm
+from gateway.wasm.library import NotPinned, read_pinned, resolve
+from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest
 from gateway.wasm.plan import Step, Tag, output_mistakes, plan_chain
 
 __all__ = ["MODELS", "chain_of", "load", "tags_of"]
@@ -143,12 +142,10 @@ def _module(
     settings: FilterSettings | ShadowSettings, params: Mapping[str, Any], where: str, base: Path
 ) -> tuple[Manifest | None, list[Problem]]:
     try:
-        path = resolve(settings.module, base)
-        wasm = read_wasm(path)
-        unpinned = pin_problem(settings.module, settings.sha256, hashlib.sha256(wasm).hexdigest())
-        if unpinned:
-            return None, [Problem(keypath.key(where, "sha256"), f"module {path}: {unpinned}")]
-        manifest = parse_manifest(wasm, str(path))
+        file = read_pinned(settings.module, base, settings.sha256)
+        manifest = parse_manifest(file.wasm, str(file.path))
+    except NotPinned as error:
+        return None, [Problem(keypath.key(where, "sha256"), str(error))]
     except ModuleError as error:
         return None, [Problem(keypath.key(where, "module"), str(error))]
     place = keypath.key(where, "params")
@@ -182,7 +179,8 @@ def _idle_patterns(
     ]
     chosen = [device for device in devices if matches(settings.devices, device.name)]
     steps = {device.name: step for device in chosen for step in plans[device.name] if step.place == place}
-    tags = {tag for device in chosen for tag in _seen(plans[device.name], place, device)}
+    # A filter without a step at a device means no tag of it.
+    tags = {tag for step in steps.values() for tag in step.seen}
     if chosen:
         problems += [
             Problem(
@@ -213,9 +211,3 @@ def _is_of_use(settings: FilterSettings, below: str, step: Step) -> bool:
     """Whether the pattern at this key means a tag that the filter works on."""
     patterns = [pattern for index, pattern in enumerate(settings.tags) if below == f"tags[{index}]"]
     return any(matches(patterns, tag) for tag in step.tags)
-
-
-def _seen(plan: list[Step], place: int, device: DeviceSettings) -> list[str]:
-    """Names of the tags that there are in front of a filter: the device's, and what the filters before it make."""
-    made = [derived.tag for step in plan if step.place < place for derived in step.derived]
-    return [tag.name for tag in tags_of(device)] + made

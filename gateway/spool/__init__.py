@@ -1,6 +1,6 @@
 """The spool: readings that were accepted stay here until the broker has acknowledged them.
 
-Format: one SQLite file (WAL), schema in `schema.py`. One row holds one batch: number, time of acceptance, count of
+Format: one SQLite file (WAL), tables in `migrations.py`. One row holds one batch: number, time of acceptance, count of
 readings, payload bytes, codec, checksum, device, blob (`codec.py`). Rows that stay, because an outage lasts, are merged
 into blocks (`merge.py`): many batches compressed into one value (`block/`), under the number of the last of them, with
 a checksum over all of it; a small row beside each says what of it still waits (`blocks.py`). Beside them: the point
@@ -10,7 +10,7 @@ audit, what adapters remember (`memory.py`). PATH.lock keeps a second process ou
 PATH.reserve is room on the disk for deletions (`reserve.py`).
 
 Begin with `store.py` (what the flow and the uplink call), `commit.py` and `plan.py` (one transaction), `spoolfile.py`
-(the open file), `reader.py` and `merge.py`. Beside them:
+(the open file; `opening.py` opens it), `reader.py` and `merge.py`. Beside them:
 block/     many batches in one compressed value
 budget/    how long the room lasts, and what is given up at its limit
 ledger/    what is missing

@@ -22,8 +22,8 @@ from gateway.spool.ledger.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.ledger.gaps import Change
 from gateway.spool.line import Waiting
 from gateway.spool.repair.rescue import MOVE_RESCUE, Rescue
-from gateway.spool.schema import Totals, read_dropped, read_totals
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
+from gateway.spool.totals import Totals, read_dropped, read_totals
 
 __all__ = [
     "WRITE_SEEN",

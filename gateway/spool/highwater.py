@@ -11,7 +11,7 @@ from __future__ import annotations
 import zlib
 from typing import NamedTuple
 
-from gateway.spool.schema import LARGEST_SEQ, Totals
+from gateway.spool.totals import LARGEST_SEQ, Totals
 
 __all__ = ["HighWater"]
 

@@ -28,8 +28,8 @@ from gateway.spool.block import Entry
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.blocks import MOST_NUMBERS, Block, seal
 from gateway.spool.rows import counted, read_row, rows_to_scan
-from gateway.spool.schema import Totals
 from gateway.spool.spoolfile import SpoolFile, WithFile
+from gateway.spool.totals import Totals
 
 __all__ = ["BLOCK_READINGS", "Head", "Merger", "Run", "block_readings", "choose"]
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from gateway.batch import Batch
 from gateway.errors import BadBatch
 from gateway.spool.codec import checksum, decode
-from gateway.spool.schema import Totals
+from gateway.spool.totals import Totals
 
 __all__ = ["PENDING", "Row", "counted", "read_row", "rows_to_scan"]
 

@@ -17,11 +17,13 @@ from urllib.parse import quote
 from gateway.errors import BadBatch, SpoolError, TidegateError
 from gateway.points import PointTable
 from gateway.spool.blocks import MOST_NUMBERS, Left
+from gateway.spool.damage import Damaged, is_damage
 from gateway.spool.ledger.gaprows import GAPS, gap_of_row
 from gateway.spool.ledger.gaps import Entry
+from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS
 from gateway.spool.rows import counted
-from gateway.spool.schema import APPLICATION_ID, MIGRATIONS, TOTALS, Damaged, is_damage, point_of, totals_of
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
+from gateway.spool.totals import TOTALS, point_of, totals_of
 
 __all__ = ["Snapshot"]
 

@@ -31,28 +31,20 @@ from gateway.metrics import Metrics
 from gateway.points import Point, PointTable
 from gateway.spool.blocks import Block, Left
 from gateway.spool.commit import WRITE_SEEN, Group, carry, merge, roll_back, was_committed, write, write_gaps
+from gateway.spool.damage import Damaged
 from gateway.spool.files import FileLock, Names, is_fresh, move_aside, remove, size_bytes
 from gateway.spool.highwater import HighWater
 from gateway.spool.hold import Passed
 from gateway.spool.ledger.gaprows import WRITE_GAP, row_of_gap
 from gateway.spool.ledger.gaps import Entry, Ledger
+from gateway.spool.opening import WAL_LIMIT_BYTES, Database, open_database
 from gateway.spool.repair.rescue import END_RESCUE, Rescue, read_rescues
 from gateway.spool.repair.restore import write_anew
 from gateway.spool.repair.salvage import Salvage
 from gateway.spool.repair.unfinished import find_unfinished
 from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
-from gateway.spool.schema import (
-    WAL_LIMIT_BYTES,
-    Damaged,
-    Database,
-    Totals,
-    open_database,
-    read_dropped,
-    read_ledger,
-    read_passed,
-    read_totals,
-)
 from gateway.spool.stored import Stored
+from gateway.spool.totals import Totals, read_dropped, read_ledger, read_passed, read_totals
 from gateway.spool.written import ThreadAccount
 
 __all__ = ["SpoolFile", "WithFile"]

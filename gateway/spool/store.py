@@ -27,6 +27,7 @@ from gateway.spool.budget.outlook import Outlook
 from gateway.spool.budget.thinner import Thinner, ThinningRules
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
+from gateway.spool.damage import Damaged, advice, is_damage
 from gateway.spool.hold import Hold, Passed
 from gateway.spool.ledger.gapdesk import Gaps
 from gateway.spool.ledger.gaps import Noted
@@ -40,7 +41,6 @@ from gateway.spool.reader import Closed, Reader
 from gateway.spool.repair.recovery import Recovery
 from gateway.spool.repair.unreadable import UnreadableFile, Verdict
 from gateway.spool.rows import Row, counted, read_row
-from gateway.spool.schema import Damaged, advice, is_damage
 from gateway.spool.spoolfile import SpoolFile
 from gateway.spool.stats import SpoolStats
 from gateway.together import until_one_ends

@@ -11,7 +11,6 @@ Invariants
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,8 +23,8 @@ from gateway.config.models import FilterSettings, ShadowSettings
 from gateway.errors import ModuleError
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
-from gateway.wasm.library import pin_problem, resolve
-from gateway.wasm.manifest import Manifest, parse_manifest, read_wasm
+from gateway.wasm.library import read_pinned
+from gateway.wasm.manifest import Manifest, parse_manifest
 from gateway.wasm.plan import Step, Tag, own_params, plan_chain
 from gateway.wasm.shadow import Shadow
 from gateway.wasm.split import join, split
@@ -112,7 +111,7 @@ class Chain:
     @property
     def keys(self) -> frozenset[str]:
         """The names that its filters' states are kept under."""
-        return frozenset(stage.key for stage in self._stages) | {one.stage.key for one in self._shadows.values()}
+        return frozenset(stage.key for stage in self._all)
 
     @property
     def forgotten(self) -> frozenset[str]:
@@ -248,12 +247,12 @@ def _keys(names: Sequence[str]) -> list[str]:
 
 
 def _manifest(settings: FilterSettings | ShadowSettings, base: Path) -> Manifest | None:
-    """The module's manifest; None where it cannot be read, and then the filter fails and says why."""
+    """The module's manifest; None where it cannot be read, and then the filter fails and says why.
+
+    Another file must not say which points the pinned one makes.
+    """
     try:
-        path = resolve(settings.module, base)
-        wasm = read_wasm(path)
-        if pin_problem(settings.module, settings.sha256, hashlib.sha256(wasm).hexdigest()):
-            return None  # another file must not say which points the pinned one makes
-        return parse_manifest(wasm, str(path))
+        file = read_pinned(settings.module, base, settings.sha256)
+        return parse_manifest(file.wasm, str(file.path))
     except ModuleError:
         return None

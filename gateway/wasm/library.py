@@ -7,16 +7,36 @@ them; one of your own is pinned by `sha256` in the configuration, and so is a bu
 from __future__ import annotations
 
 import difflib
+import hashlib
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import modules
 from gateway.errors import ModuleError
+from gateway.wasm.manifest import read_wasm
 
-__all__ = ["built_in", "is_built_in", "pin_problem", "resolve"]
+__all__ = ["ModuleFile", "NotPinned", "built_in", "is_built_in", "pin_problem", "read_pinned", "resolve"]
 
 _DIST: Final = Path(modules.__file__).parent / "dist"
+
+
+class NotPinned(ModuleError):
+    """A module's file is not the one that was pinned, or nothing pins it."""
+
+
+class ModuleFile(NamedTuple):
+    """A module's file that somebody vouches for.
+
+    Attributes:
+        path: where it stands.
+        wasm: its bytes.
+        digest: their SHA-256.
+    """
+
+    path: Path
+    wasm: bytes
+    digest: str
 
 
 def built_in() -> list[str]:
@@ -27,6 +47,27 @@ def built_in() -> list[str]:
 def is_built_in(module: str) -> bool:
     """Whether this is a built-in module's name, and not a path."""
     return not (module.endswith(".wasm") or "/" in module)
+
+
+def read_pinned(module: str, base: Path, sha256: str | None) -> ModuleFile:
+    """The file of a configured module, where it is the one that was pinned.
+
+    Args:
+        module: a built-in module's name, or a path.
+        base: the folder that a relative path starts from.
+        sha256: the configuration's pin.
+
+    Raises:
+        NotPinned: it is another one.
+        ModuleError: there is no such module, or its file cannot be read.
+    """
+    path = resolve(module, base)
+    wasm = read_wasm(path)
+    digest = hashlib.sha256(wasm).hexdigest()
+    problem = pin_problem(module, sha256, digest)
+    if problem:
+        raise NotPinned(f"module {path}: {problem}")
+    return ModuleFile(path, wasm, digest)
 
 
 def pin_problem(module: str, sha256: str | None, found: str) -> str:

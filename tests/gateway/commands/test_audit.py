@@ -13,7 +13,8 @@ from gateway.errors import SpoolError
 from gateway.policy import BuiltinPolicy, User
 from gateway.spool import AuditEntry
 from gateway.spool.audit import read_audit
-from gateway.spool.schema import MIGRATIONS, Damaged
+from gateway.spool.damage import Damaged
+from gateway.spool.migrations import MIGRATIONS
 from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, running
 
 ENTRY = AuditEntry(

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from gateway.spool.migrations import MIGRATIONS
 from gateway.spool.repair.salvage import Salvage
-from gateway.spool.schema import MIGRATIONS
 from tests.gateway.spool.earlier import FIRST_SEQ, FOLDER, TAKEN, batches, fill
 from tests.gateway.spool.harness import drain, running
 

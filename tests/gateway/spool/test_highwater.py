@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.spool.highwater import HighWater
-from gateway.spool.schema import LARGEST_SEQ, Totals
+from gateway.spool.totals import LARGEST_SEQ, Totals
 
 numbers = st.integers(0, LARGEST_SEQ - 1)
 marks = st.builds(HighWater, *[numbers] * 7)

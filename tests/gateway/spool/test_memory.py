@@ -9,7 +9,7 @@ import pytest
 
 from gateway.batch import EMPTY
 from gateway.spool import store
-from gateway.spool.schema import MIGRATIONS
+from gateway.spool.migrations import MIGRATIONS
 from tests.gateway.spool.harness import batch_of, drain, open_spool, running
 from tests.waiting import until
 

@@ -13,8 +13,8 @@ from gateway.metrics import Metrics
 from gateway.spool import merge, pace
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.merge import BLOCK_READINGS, MOST_BATCHES, MOST_BYTES, Head, block_readings, choose
+from gateway.spool.migrations import MIGRATIONS
 from gateway.spool.reserve import PAGE_BYTES
-from gateway.spool.schema import MIGRATIONS
 from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, dropped, open_spool, running
 from tests.waiting import until
 

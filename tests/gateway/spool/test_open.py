@@ -12,7 +12,7 @@ from gateway.errors import SpoolError, SpoolRefused
 from gateway.metrics import Metrics
 from gateway.spool import store
 from gateway.spool.files import KEPT_ASIDE, aside_name, move_aside
-from gateway.spool.schema import APPLICATION_ID, MIGRATIONS
+from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS
 from gateway.spool.spoolfile import SpoolFile
 from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, open_spool, running
 from tests.waiting import until

@@ -14,7 +14,7 @@ from gateway.metrics import Metrics
 from gateway.spool import store
 from gateway.spool.ledger import gapdesk
 from gateway.spool.ledger.gaps import QUIET_NS, Telling
-from gateway.spool.schema import MIGRATIONS
+from gateway.spool.migrations import MIGRATIONS
 from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
 from tests.waiting import until
 
