@@ -179,7 +179,8 @@ def _idle_patterns(
     ]
     chosen = [device for device in devices if matches(settings.devices, device.name)]
     steps = {device.name: step for device in chosen for step in plans[device.name] if step.place == place}
-    tags = {tag for device in chosen for tag in _seen(plans[device.name], place, device)}
+    # A filter without a step at a device means no tag of it.
+    tags = {tag for step in steps.values() for tag in step.seen}
     if chosen:
         problems += [
             Problem(
@@ -210,9 +211,3 @@ def _is_of_use(settings: FilterSettings, below: str, step: Step) -> bool:
     """Whether the pattern at this key means a tag that the filter works on."""
     patterns = [pattern for index, pattern in enumerate(settings.tags) if below == f"tags[{index}]"]
     return any(matches(patterns, tag) for tag in step.tags)
-
-
-def _seen(plan: list[Step], place: int, device: DeviceSettings) -> list[str]:
-    """Names of the tags that there are in front of a filter: the device's, and what the filters before it make."""
-    made = [derived.tag for step in plan if step.place < place for derived in step.derived]
-    return [tag.name for tag in tags_of(device)] + made
