@@ -42,7 +42,7 @@ from gateway.spool.repair.recovery import Recovery
 from gateway.spool.repair.unreadable import UnreadableFile, Verdict
 from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.spoolfile import SpoolFile
-from gateway.spool.stats import SpoolStats
+from gateway.spool.stats import Done, SpoolStats, stats_of
 from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
@@ -143,9 +143,7 @@ class Spool:
         self._made_room = False
         self._most_deleted = MOST_DELETED
         self._error = ""
-        self._commits = 0
-        self._stored_readings = 0
-        self._payload_bytes = 0
+        self._done = Done()
         self._closed = False
 
     @classmethod
@@ -552,47 +550,15 @@ class Spool:
     @property
     def stats(self) -> SpoolStats:
         """What there is to know about the spool now."""
-        totals = self._file.totals
-        file_bytes, used_bytes = self._file.size_bytes, totals.size_bytes + totals.aside_bytes
-        wanted_h = self._settings.autonomy_hours
-        return SpoolStats(
-            state="failing" if self._error else "ok",
+        return stats_of(
+            self._file,
+            self._settings,
             error=self._error,
-            backlog_batches=totals.batches,
-            backlog_readings=totals.readings,
-            backlog_bytes=totals.size_bytes,
-            set_aside_batches=totals.aside_batches,
-            set_aside_readings=totals.aside_readings,
-            set_aside_bytes=totals.aside_bytes,
-            accepted_batches=totals.accepted_batches + self._hold.batches,
-            accepted_readings=totals.accepted_readings + self._hold.readings,
-            dropped=dict(self._file.dropped),
-            gaps_to_tell=len(self._file.ledger),
-            last_seq=max(totals.last_seq, self._hold.given),
-            blocks=totals.blocks,
-            block_readings=totals.block_readings,
-            block_bytes=totals.block_bytes,
-            oldest_at_ns=totals.oldest_at_ns,
-            file_bytes=file_bytes,
-            commits=self._commits,
-            readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
+            hold=self._hold,
+            done=self._done,
             waiting_readings=self._line.readings,
-            hold_ms=self._settings.hold_ms,
-            passed_batches=self._hold.batches,
-            passed_readings=self._hold.readings,
-            payload_bytes=self._payload_bytes,
-            written_bytes=self._file.written_bytes,
-            quarantined=self._file.quarantined,
-            rescuing=bool(self._file.rescues),
             rescued_readings=self._recovery.readings,
-            notice=self._file.notice,
-            forecast=self._outlook.forecast(
-                used_bytes=used_bytes,
-                row_bytes=totals.size_bytes - totals.block_bytes,
-                max_bytes=self._settings.max_bytes,
-                disk_room_bytes=self._file.free_bytes + max(0, file_bytes - used_bytes),
-                wanted_s=None if wanted_h is None else wanted_h * 3600,
-            ),
+            outlook=self._outlook,
         )
 
     def _abandon(self) -> bool:
@@ -838,17 +804,13 @@ class Spool:
             self._made_room = not group.taken and not deletions_left
         self._disarm()
         self._arm()
-        stored_readings = sum(waiting.readings for waiting in group.stored)
-        self._metrics.stored.inc(stored_readings)
+        self._metrics.stored.inc(self._done.note(group.stored))
         self._outlook.stored(group.stored)
         for cause, count in group.lost.items():
             self._metrics.dropped.labels(cause).inc(count)
         for cause in group.gaps.begun if group.gaps is not None else ():
             self._metrics.gaps.labels(cause).inc()
         self._error = ""
-        self._commits += 1
-        self._stored_readings += stored_readings
-        self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
         if self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
             self._hurry()
         if self._line:
