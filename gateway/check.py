@@ -9,7 +9,7 @@ neither a protocol's library nor the Wasm engine is loaded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from gateway.wasm.library import NotPinned, read_pinned, resolve
 from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest
 from gateway.wasm.plan import Step, Tag, output_mistakes, plan_chain
 
-__all__ = ["MODELS", "chain_of", "load", "tags_of"]
+__all__ = ["MODELS", "chain_of", "chains_of", "load", "tags_of"]
 
 
 class _Models(Mapping[str, type[DeviceSettings]]):
@@ -106,8 +106,19 @@ def _problems_together(draft: Draft) -> list[Problem]:
 
 def chain_of(config: Config, device: DeviceSettings) -> list[Step]:
     """The filters at work on a device of a checked configuration, with the points that they make."""
+    return chains_of(config, [device])[device.name]
+
+
+def chains_of(config: Config, devices: Sequence[DeviceSettings]) -> dict[str, list[Step]]:
+    """The same for several devices, by name; each module's file is read once."""
     told = [(place, one, read_manifest(resolve(one.module, Path()))) for place, one in enumerate(config.filters)]
-    return plan_chain(told, device=device.name, tags=tags_of(device))
+    return _plans(told, devices)
+
+
+def _plans(
+    told: Sequence[tuple[int, FilterSettings, Manifest | None]], devices: Sequence[DeviceSettings]
+) -> dict[str, list[Step]]:
+    return {device.name: plan_chain(told, device=device.name, tags=tags_of(device)) for device in devices}
 
 
 def tags_of(device: DeviceSettings) -> list[Tag]:
@@ -132,7 +143,7 @@ def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | N
             problems += _module(settings.shadow, params, keypath.key(where, "shadow"), base)[1]
         told.append((index, settings, manifest))
     if devices is not None:
-        plans = {device.name: plan_chain(told, device=device.name, tags=tags_of(device)) for device in devices}
+        plans = _plans(told, devices)
         for index, settings in draft.filters.items():
             problems += _idle_patterns(settings, keypath.item("filters", index), index, devices, plans)
     return problems
@@ -179,7 +190,8 @@ def _idle_patterns(
     ]
     chosen = [device for device in devices if matches(settings.devices, device.name)]
     steps = {device.name: step for device in chosen for step in plans[device.name] if step.place == place}
-    tags = {tag for device in chosen for tag in _seen(plans[device.name], place, device)}
+    # A filter without a step at a device means no tag of it.
+    tags = {tag for step in steps.values() for tag in step.seen}
     if chosen:
         problems += [
             Problem(
@@ -210,9 +222,3 @@ def _is_of_use(settings: FilterSettings, below: str, step: Step) -> bool:
     """Whether the pattern at this key means a tag that the filter works on."""
     patterns = [pattern for index, pattern in enumerate(settings.tags) if below == f"tags[{index}]"]
     return any(matches(patterns, tag) for tag in step.tags)
-
-
-def _seen(plan: list[Step], place: int, device: DeviceSettings) -> list[str]:
-    """Names of the tags that there are in front of a filter: the device's, and what the filters before it make."""
-    made = [derived.tag for step in plan if step.place < place for derived in step.derived]
-    return [tag.name for tag in tags_of(device)] + made

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from tui.inputs import assign, number, text
 
-__all__ = ["BAUD_RATES", "LINE", "PARITIES", "STOP_BITS", "TLS", "TRANSPORTS", "filled", "placed"]
+__all__ = ["BAUD_RATES", "PARITIES", "STOP_BITS", "TRANSPORTS", "filled", "placed"]
 
 TRANSPORTS: Final = ("", "rtu", "rtu_over_tcp", "tls")
 """The first is the default, Modbus TCP."""
@@ -19,10 +19,11 @@ BAUD_RATES: Final = ("", "1200", "2400", "4800", "9600", "19200", "38400", "5760
 PARITIES: Final = ("", "even", "odd", "none")
 STOP_BITS: Final = ("", "1", "2")
 
-LINE: Final = {"line": "port", "baudrate": "baudrate", "parity": "parity", "stop_bits": "stop_bits"}
-"""Keys of the form, and what they are in the section `serial`."""
-TLS: Final = {key: key for key in ("ca_file", "server_name", "cert_file", "key_file")}
-"""The same of the section `tls`."""
+_INNER: Final = {
+    "serial": {"line": "port", "baudrate": "baudrate", "parity": "parity", "stop_bits": "stop_bits"},
+    "tls": {key: key for key in ("ca_file", "server_name", "cert_file", "key_file")},
+}
+"""The sections in the device's own: keys of the form, and what they are in there."""
 _USED: Final = {"rtu": ("serial",), "tls": ("host", "port", "tls")}
 _NUMBERS: Final = ("baudrate", "stop_bits")
 _NETWORK: Final = ("host", "port")
@@ -31,7 +32,7 @@ _NETWORK: Final = ("host", "port")
 def filled(section: Mapping[str, Any]) -> dict[str, str]:
     """What the form shows of a section, by the form's keys."""
     shown = {key: text(section.get(key)) for key in ("transport", *_NETWORK)}
-    for name, keys in (("serial", LINE), ("tls", TLS)):
+    for name, keys in _INNER.items():
         inner = section.get(name)
         shown |= {key: text(inner.get(known)) if isinstance(inner, dict) else "" for key, known in keys.items()}
     return shown
@@ -49,7 +50,7 @@ def placed(section: dict[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
     result = assign(section, {"transport": transport})
     if "host" in used:
         result = assign(result, {"host": typed["host"], "port": number(typed["port"])})
-    for name, keys in (("serial", LINE), ("tls", TLS)):
+    for name, keys in _INNER.items():
         if name not in used:
             continue
         before = section.get(name)
@@ -60,6 +61,6 @@ def placed(section: dict[str, Any], typed: Mapping[str, str]) -> dict[str, Any]:
         if inner or isinstance(before, dict):
             result[name] = inner
     if transport != text(section.get("transport")):
-        for name in {*_NETWORK, "serial", "tls"} - {*used}:
+        for name in {*_NETWORK, *_INNER} - {*used}:
             result.pop(name, None)
     return result

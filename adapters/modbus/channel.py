@@ -7,6 +7,7 @@ looks; more than `MOST_BYTES` that nobody asked for ends it, so that a babbling 
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -21,7 +22,7 @@ __all__ = ["Channel", "open_channel"]
 MOST_BYTES: Final = 4_096
 
 
-class Channel:
+class Channel(ABC):
     """Bytes in and out. Subclasses move them."""
 
     def __init__(self) -> None:
@@ -38,9 +39,9 @@ class Channel:
         """Whether it is open."""
         return not self._lost
 
+    @abstractmethod
     def send(self, data: bytes) -> None:
         """Sends; what cannot be sent shows as a lost channel."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Closes; whoever waits for bytes is told."""

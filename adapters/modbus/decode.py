@@ -27,7 +27,7 @@ from adapters.modbus.planner import Request
 from adapters.modbus.settings import TypeName
 from gateway.batch import GOOD, NO_VALUE, RECORD, RECORD_BYTES, Flag, Kind
 
-__all__ = ["FORMATS", "Decoded", "Decoder", "bad_record"]
+__all__ = ["BCD", "FORMATS", "Decoded", "Decoder", "bad_record"]
 
 FORMATS: Final[dict[TypeName, str]] = {
     "int16": "h",
@@ -46,10 +46,10 @@ FORMATS: Final[dict[TypeName, str]] = {
     "int8_high": "b",
 }
 """How `struct` and `array` name a number of each type."""
-_BCD: Final = ("bcd16", "bcd32")
+BCD: Final[tuple[TypeName, ...]] = ("bcd16", "bcd32")
+"""Types whose half bytes are decimal digits."""
 _COLUMN: Final = {Kind.BOOL: "Q", Kind.U64: "Q", Kind.I64: "q", Kind.F64: "d", Kind.STR: "Q"}
 _SPAN_SHIFT: Final = 32
-_WHOLE_REGISTER: Final = 0xFFFF
 
 
 class Decoded(NamedTuple):
@@ -142,17 +142,17 @@ def _prepare(items: list[Item], start: int, first: int) -> _Lane:
         column = _strings(items, start)
     else:
         column = _numbers(items, start)
-        if items[0].type in _BCD:
+        if items[0].type in BCD:
             column = _digits(column)
         if items[0].affine:
             column = _scaled(column, items)
-    fault = NOT_BCD if items[0].type in _BCD else NOT_FINITE if kind is Kind.F64 else None
+    fault = NOT_BCD if items[0].type in BCD else NOT_FINITE if kind is Kind.F64 else None
     return _Lane(_COLUMN[kind], slice(1 + 3 * first, 1 + 3 * (first + len(items)), 3), first, fault, column)
 
 
 def _numbers(items: list[Item], start: int) -> _Column:
     wire_format = FORMATS[items[0].type]
-    plain = items[0].affine is None and items[0].type not in _BCD
+    plain = items[0].affine is None and items[0].type not in BCD
     wide_format = _COLUMN[items[0].kind] if plain else wire_format
     swap = items[0].bytes_swapped
     offsets: list[int] = []
@@ -207,16 +207,10 @@ def _scaled(column: _Column, items: list[Item]) -> _Column:
 
 def _bools(items: list[Item], start: int) -> _Column:
     pick = _picker([item.address - start for item in items])
-    masks = [_mask(item) for item in items]
+    masks = [item.mask for item in items]
     return lambda words, _heap: array(
         "Q", [1 if word & mask else 0 for word, mask in zip(pick(words), masks, strict=True)]
     )
-
-
-def _mask(item: Item) -> int:
-    if item.bit is None:
-        return _WHOLE_REGISTER
-    return 1 << (item.bit ^ 8 if item.bytes_swapped else item.bit)
 
 
 def _strings(items: list[Item], start: int) -> _Column:

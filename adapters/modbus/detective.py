@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, Literal, TypeAlias, get_args
 
-from adapters.modbus.decode import FORMATS
+from adapters.modbus.decode import BCD, FORMATS
 from adapters.modbus.items import BYTES_SWAPPED, REGISTERS, WORDS_SWAPPED
 from adapters.modbus.settings import ByteOrder, TypeName
 
@@ -33,7 +33,7 @@ Number: TypeAlias = "int | float | str | None"
 _ORDERS: Final[tuple[ByteOrder, ...]] = get_args(ByteOrder)
 _NUMBERS: Final[tuple[TypeName, ...]] = (
     *("uint16", "int16", "float32", "uint32", "int32", "float64", "uint64", "int64"),
-    *("bcd16", "bcd32"),
+    *BCD,
 )
 """The usual ones first."""
 _SCALES: Final = (1.0, 0.1, 0.01, 0.001)
@@ -116,7 +116,7 @@ def _bytes(words: Sequence[int], order: ByteOrder) -> bytes:
 
 
 def _number(type_: TypeName, raw: bytes) -> Number:
-    if type_.startswith("bcd"):
+    if type_ in BCD:
         digits = raw.hex()
         return int(digits) if digits.isdecimal() else None
     number: Number = struct.unpack(f">{FORMATS[type_]}", raw)[0]
@@ -135,7 +135,7 @@ def _judge(
 ) -> tuple[float, tuple[str, ...], float]:
     """Score, reasons and scale."""
     if any(value is None for value in values):
-        return 0.0, ("a digit beyond 9" if type_.startswith("bcd") else "not readable as text",), 1.0
+        return 0.0, ("a digit beyond 9" if type_ in BCD else "not readable as text",), 1.0
     if type_ == "string":
         return _judge_text([str(value) for value in values], ranged=low is not None or high is not None)
     numbers = [float(value) for value in values if isinstance(value, int | float)]
@@ -155,7 +155,7 @@ def _judge(
     score *= steady
     if told:
         why.append(told)
-    if type_.startswith("bcd"):
+    if type_ in BCD:
         score *= 0.6  # rare, and every number whose digits are 0 to 9 looks like it
     return score, tuple(why), scale
 

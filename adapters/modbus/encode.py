@@ -105,14 +105,11 @@ def encode(item: Item, value: Value, *, single: bool = True) -> Write:
     if item.table is Table.COIL:
         return Write(item.unit_id, Function.COIL if single else Function.COILS, item.address, (_bool(value),))
     if item.bit is not None:
-        mask = 1 << (item.bit ^ 8 if item.bytes_swapped else item.bit)
-        words = (0xFFFF ^ mask, mask if _bool(value) else 0)
+        words = (0xFFFF ^ item.mask, item.mask if _bool(value) else 0)
         return Write(item.unit_id, Function.MASK, item.address, words)
     if item.byte is not None:
-        shift = 8 * item.byte
-        return Write(
-            item.unit_id, Function.MASK, item.address, (0xFFFF ^ 0xFF << shift, (_integer(item, value) & 0xFF) << shift)
-        )
+        words = (0xFFFF ^ item.mask, _integer(item, value) << 8 * item.byte & item.mask)
+        return Write(item.unit_id, Function.MASK, item.address, words)
     registers = _registers(item, _bytes(item, value))
     function = Function.REGISTER if single and len(registers) == 1 else Function.REGISTERS
     return Write(item.unit_id, function, item.address, registers)

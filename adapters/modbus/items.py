@@ -102,6 +102,13 @@ class Item:
         return int(self.type.endswith("_high") != self.bytes_swapped)
 
     @property
+    def mask(self) -> int:
+        """The bits of the register that the value is; all of them where it is no bit and no byte."""
+        if self.bit is not None:
+            return 1 << (self.bit ^ 8 if self.bytes_swapped else self.bit)
+        return 0xFFFF if self.byte is None else 0xFF << 8 * self.byte
+
+    @property
     def kind(self) -> Kind:
         """The kind of the tag's good readings."""
         return Kind.F64 if self.affine else _KINDS[self.type]

@@ -109,7 +109,7 @@ def _refusal(decoded: ua.DataValue) -> int:
 def _decoded(data_value: bytes) -> ua.DataValue | None:
     try:
         return read_struct(ua.DataValue, Buffer(data_value))
-    except (*FAILURES, *DAMAGE):
+    except FAILURES:
         return None
 
 

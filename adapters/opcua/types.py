@@ -8,7 +8,7 @@ nobody describes stays unknown: its values are bad readings, counted and named.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final, cast
+from typing import Final
 
 from asyncua import ua
 
@@ -72,10 +72,10 @@ async def built_in_type(
     for _ in range(_MOST_SUPERTYPES):
         key = key_of(node)
         number = known(key)
+        if number is None:
+            number = _standing_for(key)
         if number is not None:
             return number
-        if key[0] == 0 and isinstance(key[1], int) and key[1] <= _ENUMERATION:
-            return _standing_for(key[1])
         (above,) = await browse(session, [node], doing=doing, most=1, types=SUBTYPE, inverse=True)
         parent = next((target.node for target in targets(above.references, namespaces)), None)
         if parent is None:
@@ -122,7 +122,9 @@ class Teacher:
         """Whether values of a data type may be structures that are not known by it."""
         if key in self._types.layouts:
             return False
-        number = _standing_for(cast("int", key[1])) if _is_built_in(key) else self._built_in.get(key)
+        number = _standing_for(key)
+        if number is None:
+            number = self._built_in.get(key)
         return number in (None, _STRUCTURE, VARIANT)
 
     async def learn_types(self, nodes: Iterable[ua.NodeId]) -> None:
@@ -263,7 +265,7 @@ class Teacher:
         return _STRUCTURE if number is None else number
 
     def _is_known(self, key: NodeKey) -> bool:
-        return key in self._types.layouts or key in self._built_in or _is_built_in(key)
+        return key in self._types.layouts or key in self._built_in or _standing_for(key) is not None
 
     def _drop_incomplete(self) -> None:
         """Puts built-in types in the place of their aliases, and drops what holds a type that nobody described."""
@@ -288,10 +290,9 @@ class Teacher:
         if isinstance(member.type, int):
             return member
         built_in = self._built_in.get(member.type)
-        if built_in is not None:
-            return member._replace(type=built_in)
-        key = member.type
-        return member._replace(type=_standing_for(cast("int", key[1]))) if _is_built_in(key) else member
+        if built_in is None:
+            built_in = _standing_for(member.type)
+        return member if built_in is None else member._replace(type=built_in)
 
 
 def _seen(values: Sequence[bytes]) -> list[NodeKey]:
@@ -306,12 +307,11 @@ def _seen(values: Sequence[bytes]) -> list[NodeKey]:
     return found
 
 
-def _is_built_in(key: NodeKey) -> bool:
-    return key[0] == 0 and isinstance(key[1], int) and key[1] <= _ENUMERATION
-
-
-def _standing_for(number: int) -> int:
-    """The built-in type that a value of one of the first 29 data types is sent as."""
+def _standing_for(key: NodeKey) -> int | None:
+    """The built-in type that a value of one of the first 29 data types is sent as; None for any other."""
+    namespace, number = key
+    if namespace != 0 or not isinstance(number, int) or number > _ENUMERATION:
+        return None
     if number == _ENUMERATION:
         return _INT32
     return VARIANT if number in _ABSTRACT else number

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
@@ -20,12 +20,12 @@ from gateway.health import DEVICE_PREFIX, State
 from gateway.observe.readiness import Readiness
 from gateway.spool import SpoolStats
 from gateway.spool.budget.forecast import Forecast
-from gateway.wasm.stage import FilterHealth
+from gateway.wasm.stage import FilterHealth, FilterState
 from gateway.wear import Wear
 
 __all__ = ["Seen", "gauges"]
 
-_FILTER_STATES: Final = ("idle", "working", "failing", "parked")
+_FILTER_STATES: Final[tuple[FilterState, ...]] = get_args(FilterState)
 """From the best to the worst."""
 
 

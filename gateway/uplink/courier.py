@@ -24,20 +24,17 @@ from gateway.uplink.contract import Format, LiveRow, Message, Row, Spool
 from gateway.uplink.coverage import Coverage
 from gateway.uplink.gaps import GapTraffic
 from gateway.uplink.holds import Holds
-from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES
 from gateway.uplink.live import LiveQueue
+from gateway.uplink.packets import too_large
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
-from gateway.uplink.troubles import reason_name
+from gateway.uplink.troubles import refusal
 from gateway.uplink.window import Delivery, Flight, Window
 
 __all__ = ["Courier"]
 
-_REFUSED: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
 _TOO_LARGE: Final = "too large for the broker"
 _BREATH_READINGS: Final = 2_000  # encoded between two turns of the event loop: about two milliseconds
-SILENCE_S: Final = 60.0
-LARGEST_PACKET_BYTES: Final = 268_435_455  # MQTT 5, 1.5.5; paho raises at a larger payload, again in each connection
 
 
 class Courier:
@@ -154,7 +151,7 @@ class Courier:
             send=self._send(),
             backlog=self._backlog.run(),
             gaps=self._gaps.run(),
-            silence=self._watch(),
+            silence=self._session.silent(self._oldest_s, clock=self._clock),
         )
 
     async def quiet(self) -> None:
@@ -175,10 +172,10 @@ class Courier:
 
     def answered(self, packet_id: int, reason: ReasonCode) -> None:
         """Takes a PUBACK."""
-        refusal = reason_name(reason.value, str(reason)) if reason.value >= _REFUSED else ""
-        if self._gaps.answered(packet_id, refusal):
-            if refusal:
-                self._metrics.refused.labels(refusal).inc()
+        refused = refusal(reason)
+        if self._gaps.answered(packet_id, refused):
+            if refused:
+                self._metrics.refused.labels(refused).inc()
                 self._backlog.wake()  # it ends holds
             self._window.reserved = 0
             self._work.set()
@@ -190,8 +187,8 @@ class Courier:
         self._backlog.answered(self._clock() - flight.at_s, draining=draining)
         delivery = flight.delivery
         delivery.in_flight -= 1
-        if refusal:
-            self._refused(delivery, refusal)
+        if refused:
+            self._refused(delivery, refused)
         elif not delivery.replayed:
             self._metrics.latency_s.observe(max(0, self._now_ns() - flight.message.newest_ns) / 1e9)
         self._settle(delivery)
@@ -232,15 +229,9 @@ class Courier:
             self._note_quiet()
             await self._work.wait()
 
-    async def _watch(self) -> None:
-        """A broker that answers pings but acknowledges nothing would hold the window for ever."""
-        while True:
-            await asyncio.sleep(SILENCE_S / 4)
-            oldest_s = min(
-                (at_s for at_s in (self._window.oldest_s, self._gaps.sent_at_s) if at_s is not None), default=None
-            )
-            if oldest_s is not None and self._clock() - oldest_s > SILENCE_S:
-                raise self._session.silent(self._clock() - oldest_s)
+    def _oldest_s(self) -> float | None:
+        waiting = (self._window.oldest_s, self._gaps.sent_at_s)
+        return min((at_s for at_s in waiting if at_s is not None), default=None)
 
     def _next(self) -> tuple[Delivery, Message] | None:
         for replayed in (False, True):
@@ -274,8 +265,7 @@ class Courier:
         self._window.reserved = 1
 
     def _too_large(self, topic: str, payload: bytes) -> bool:
-        maximum_bytes = self._session.maximum_packet_bytes or LARGEST_PACKET_BYTES
-        return len(payload) + len(topic.encode()) + PACKET_OVERHEAD_BYTES > maximum_bytes
+        return bool(too_large(topic, payload, maximum_bytes=self._session.maximum_packet_bytes))
 
     def _start(self, *, replayed: bool) -> Delivery | None:
         while True:

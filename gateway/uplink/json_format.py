@@ -25,12 +25,10 @@ from msgspec.json import Encoder
 from gateway.batch import Batch, Kind, Value, quality
 from gateway.points import PointTable
 from gateway.uplink.contract import Message, Row
+from gateway.uplink.packets import PACKET_OVERHEAD_BYTES
 from gateway.uplink.topics import Topics
 
-__all__ = ["PACKET_OVERHEAD_BYTES", "JsonFormat", "is_whole"]
-
-PACKET_OVERHEAD_BYTES: Final = 16
-"""Most that MQTT adds to topic and payload of a PUBLISH (fixed header, lengths, packet id, no properties)."""
+__all__ = ["JsonFormat", "is_whole"]
 
 _NS_PER_MS: Final = 1_000_000
 _GUESS_BYTES: Final = 80  # a usual reading; the cut starts from this and corrects itself

@@ -28,14 +28,15 @@ from gateway.errors import TidegateError, UplinkError
 from gateway.uplink.client import Answer, MqttClient
 from gateway.uplink.commands import CommandTraffic
 from gateway.uplink.topics import Topics
-from gateway.uplink.troubles import connect_trouble, lost_trouble, reason_name
+from gateway.uplink.troubles import connect_trouble, lost_trouble, refusal
 
 __all__ = ["CONNECT_S", "Session", "broker_name", "broker_port", "tls_of"]
 
 CONNECT_S: Final = 10.0
 """Longest time for TCP, TLS and the broker's CONNACK together."""
+SILENCE_S: Final = 60.0
+"""A broker that acknowledges nothing for so long is left."""
 _STATUS_S: Final = 5.0
-_REFUSED: Final = 0x80
 _PLAIN_PORT: Final = 1883
 _TLS_PORT: Final = 8883
 
@@ -62,6 +63,12 @@ async def tls_of(settings: UplinkSettings) -> ssl.SSLContext | None:
 def broker_name(settings: UplinkSettings) -> str:
     """The broker as people write it: host:port."""
     return f"{settings.host}:{broker_port(settings)}"
+
+
+def _trouble(topic: str, reason: ReasonCode) -> str | None:
+    """What the broker says against a topic; None: nothing."""
+    refused = refusal(reason)
+    return f"{topic}: {refused}" if refused else None
 
 
 def _ignore(_message: MQTTMessage) -> None:
@@ -176,9 +183,21 @@ class Session:
         assert self._client is not None
         raise self._error(lost_trouble(await self._client.lost()))
 
-    def silent(self, waited_s: float) -> UplinkError:
-        """The error of a broker that keeps the connection and answers nothing."""
-        return self._error(f"it has not acknowledged a message for {waited_s:.0f} s. Is it overloaded or out of disk?")
+    async def silent(self, oldest_s: Callable[[], float | None], *, clock: Callable[[], float]) -> None:
+        """Waits until a message has waited too long: a broker that answers pings may acknowledge nothing for ever.
+
+        Args:
+            oldest_s: when the message that waits longest was handed over, by the clock; None: none waits.
+            clock: seconds of a steady clock.
+
+        Raises:
+            UplinkError: always, and says how long.
+        """
+        while True:
+            await asyncio.sleep(SILENCE_S / 4)
+            at_s = oldest_s()
+            if at_s is not None and clock() - at_s > SILENCE_S:
+                raise self._silent(clock() - at_s)
 
     async def leave(self, timeout_s: float) -> None:
         """Says `offline` and disconnects cleanly; gives up quietly at the time-out, and then the will speaks."""
@@ -208,8 +227,7 @@ class Session:
             reason = await self._client.listen(topic, timeout_s=_STATUS_S)
         except aiomqtt.MqttError as error:
             raise self._error(lost_trouble(error)) from None
-        refused = reason.value >= _REFUSED
-        self.commands_trouble = f"{topic}: {reason_name(reason.value, str(reason))}" if refused else None
+        self.commands_trouble = _trouble(topic, reason)
 
     def _will(self) -> Will | None:
         if not self._stands_for_gateway:
@@ -229,14 +247,12 @@ class Session:
         try:
             await asyncio.wait((answer, gone), timeout=_STATUS_S, return_when=asyncio.FIRST_COMPLETED)
             if not answer.done():
-                raise self._error(lost_trouble(gone.result())) if gone.done() else self.silent(_STATUS_S)
+                raise self._error(lost_trouble(gone.result())) if gone.done() else self._silent(_STATUS_S)
         finally:
             del self._statuses[packet_id]
             gone.cancel()
             await asyncio.gather(gone, return_exceptions=True)
-        reason = answer.result()
-        refused = reason.value >= _REFUSED
-        self.status_trouble = f"{self._topics.status}: {reason_name(reason.value, str(reason))}" if refused else None
+        self.status_trouble = _trouble(self._topics.status, answer.result())
 
     def _answered(self, packet_id: int, reason: ReasonCode) -> None:
         status = self._statuses.get(packet_id)
@@ -255,6 +271,10 @@ class Session:
                 "since": None if since_ns is None else since_ns // 1_000_000,
             }
         )
+
+    def _silent(self, waited_s: float) -> UplinkError:
+        """The error of a broker that keeps the connection and answers nothing."""
+        return self._error(f"it has not acknowledged a message for {waited_s:.0f} s. Is it overloaded or out of disk?")
 
     def _error(self, text: str) -> UplinkError:
         return UplinkError(f"MQTT broker {broker_name(self._settings)}: {text}")

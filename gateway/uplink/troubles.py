@@ -9,7 +9,9 @@ from typing import Final
 from aiomqtt import MqttCodeError, MqttError
 from paho.mqtt.reasoncodes import ReasonCode
 
-__all__ = ["connect_trouble", "lost_trouble", "reason_name"]
+__all__ = ["connect_trouble", "lost_trouble", "refusal"]
+
+_REFUSED: Final = 0x80  # MQTT 5, 2.4: reason codes from here on are failures
 
 # MQTT 5, 2.4: what to do about the reasons that a configuration can mend. MQTT 3.1.1's are translated to them.
 _ADVICE: Final = {
@@ -35,9 +37,9 @@ _SPEAKS: Final = {
 """What may be wrong when a broker hangs up at once, by whether we spoke TLS."""
 
 
-def reason_name(code: int, name: str) -> str:
-    """A reason code in one form, such as `Not authorized (0x87)`."""
-    return f"{name} (0x{code:02X})"
+def refusal(reason: ReasonCode) -> str:
+    """What the broker's answer to a message says against it, such as `Not authorized (0x87)`; empty: it took it."""
+    return _name(reason) if reason.value >= _REFUSED else ""
 
 
 def connect_trouble(error: BaseException, *, host: str, timeout_s: float, tls: bool) -> str:
@@ -93,6 +95,10 @@ def lost_trouble(error: BaseException | None) -> str:
 def _refusal(what: str, error: MqttCodeError) -> str:
     if not isinstance(error.rc, ReasonCode):
         return f"{what}: {error}."
-    text = f"{what}: {reason_name(error.rc.value, str(error.rc))}."
+    text = f"{what}: {_name(error.rc)}."
     advice = _ADVICE.get(error.rc.value)
     return f"{text} {advice}" if advice else text
+
+
+def _name(reason: ReasonCode) -> str:
+    return f"{reason} (0x{reason.value:02X})"

@@ -111,7 +111,7 @@ class Chain:
     @property
     def keys(self) -> frozenset[str]:
         """The names that its filters' states are kept under."""
-        return frozenset(stage.key for stage in self._stages) | {one.stage.key for one in self._shadows.values()}
+        return frozenset(stage.key for stage in self._all)
 
     @property
     def forgotten(self) -> frozenset[str]:

@@ -27,17 +27,17 @@ from gateway.wasm.library import read_pinned
 from gateway.wasm.manifest import ABI, Manifest, parse_manifest
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
 
-__all__ = ["PAGE_BYTES", "TOLERATED", "Host", "LoadedModule"]
+__all__ = ["EXPORTS", "OPTIONAL_EXPORTS", "PAGE_BYTES", "TOLERATED", "Host", "LoadedModule"]
 
 PAGE_BYTES: Final = 65_536
 _STACK_BYTES: Final = 262_144
 """A thread of Python's has at least 512 KiB, of which the frames below the guest take some."""
 _TABLE_ELEMENTS: Final = 10_000
 _MOST_KEPT: Final = 64
-_EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
+EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
 """The functions that ABI 1 asks for, with their number of i32 parameters; each gives an i32 back."""
 
-_OPTIONAL_EXPORTS: Final = {"tg_save": 0, "tg_load": 2}
+OPTIONAL_EXPORTS: Final = {"tg_save": 0, "tg_load": 2}
 """The functions of a module that saves its state."""
 
 TOLERATED: Final = frozenset(f"wasi_snapshot_preview1.{name}" for name in ("fd_read", "fd_write", "proc_exit"))
@@ -87,7 +87,7 @@ class Host:
         settings = _settings(memory_bytes)
         self._engine = Engine(_config(settings))
         self._watchdog = Watchdog(self._engine, limit_s=batch_ms / 1000)
-        rules = f"{settings} {memory_bytes} {ABI} {_EXPORTS} {_RULES}"
+        rules = f"{settings} {memory_bytes} {ABI} {EXPORTS} {_RULES}"
         self._cache = ModuleCache(self._engine, cache_dir, settings=rules, machine=machine_id())
         self._loaded: dict[str, LoadedModule] = {}
         self._refused: dict[str, tuple[Cause, str]] = {}
@@ -216,13 +216,13 @@ class Host:
                 "memory",
                 f"it asks for {needed} bytes of memory, an instance may have {self.memory_bytes} (wasm.memory_bytes)",
             )
-        for name, parameters in _EXPORTS.items():
+        for name, parameters in EXPORTS.items():
             function = exports.get(name)
             if not isinstance(function, FuncType):
                 raise ModuleError(f"it exports no function '{name}'")
             if not _takes_i32s(function, parameters, results=1):
                 raise ModuleError(f"its '{name}' must take {parameters} and give back one i32")
-        for name, parameters in _OPTIONAL_EXPORTS.items():
+        for name, parameters in OPTIONAL_EXPORTS.items():
             function = exports.get(name)
             if function is not None and not (
                 isinstance(function, FuncType) and _takes_i32s(function, parameters, results=1)

@@ -23,7 +23,7 @@ from gateway.batch import RECORD_BYTES, Batch
 from gateway.errors import BadBatch, ModuleError
 from gateway.wasm.failure import Cause, GuestFailure
 from gateway.wasm.guest import GuestCall, GuestMemory, OutOfBounds, export_of, failure_of
-from gateway.wasm.host import PAGE_BYTES, Host, LoadedModule
+from gateway.wasm.host import EXPORTS, OPTIONAL_EXPORTS, PAGE_BYTES, Host, LoadedModule
 from gateway.wasm.manifest import ABI
 from gateway.wasm.state import MOST_BYTES
 
@@ -33,7 +33,6 @@ _ANSWER: Final = struct.Struct("<IIII")
 _ALIGNMENT: Final = 8
 _SPAN: Final = struct.Struct("<II")
 _UNCHANGED: Final = 0
-_ARGUMENTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3, "tg_save": 0, "tg_load": 2}
 _ERRORS: Final[dict[int, tuple[Cause, str]]] = {
     -1: ("refused", "it failed on its own account"),
     -2: ("memory", "it ran out of memory"),
@@ -194,7 +193,7 @@ class Instance:
         assert isinstance(memory, Memory)  # the host checked the module's exports
         self._memory = GuestMemory(store, memory)
         calls = {}
-        for name, arguments in _ARGUMENTS.items():
+        for name, arguments in (EXPORTS | OPTIONAL_EXPORTS).items():
             function = export_of(store, instance, name)
             if isinstance(function, Func):
                 calls[name] = GuestCall(store, function, arguments)

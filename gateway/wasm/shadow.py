@@ -14,14 +14,14 @@ import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final
 
 from gateway.batch import RECORD_BYTES, Batch, Reading
 from gateway.metrics import Metrics
 from gateway.wasm.allowance import SHARE, WINDOW_NS, Allowance
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
-from gateway.wasm.stage import BoundFilter, Stage
+from gateway.wasm.stage import BoundFilter, FilterState, Stage
 from gateway.wasm.state import KeptState, shadow_key
 
 __all__ = ["Difference", "Shadow", "ShadowHealth", "differences"]
@@ -70,7 +70,7 @@ class ShadowHealth:
     """
 
     module: str
-    state: Literal["idle", "working", "failing", "parked"]
+    state: FilterState
     failures: int
     last_error: str
     batches: int
@@ -105,7 +105,7 @@ class Shadow:
         names: Mapping[int, str],
         follows: str,
     ) -> None:
-        shadow = replace(bound, name=f"{bound.name} (shadow)", on_failure="pass")
+        shadow = replace(bound, name=f"{bound.name} (shadow)")
         self.stage = Stage(host, shadow, device=device, known=known, key=shadow_key(follows), metrics=Metrics())
         """Its instance, and all that belongs to it."""
         self._follows = follows
@@ -134,9 +134,7 @@ class Shadow:
         if not self._allowance.spend(took_s, now_ns):
             what = f"it took more than {SHARE:.0%} of {WINDOW_NS // 10**9} s, and readings wait while it works"
             self.stage.stop(GuestFailure("timeout", what), now_ns)
-        if shadow is None:
-            return
-        if after is None:
+        if shadow is None or after is None:
             return
         self._batches += 1
         self._readings += len(before)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from gateway.batch import Batch
 from gateway.errors import ModuleError
@@ -25,9 +25,12 @@ from gateway.wasm.instance import Instance, StateTooLarge
 from gateway.wasm.manifest import Manifest, resolve_params
 from gateway.wasm.state import KeptState, fitting
 
-__all__ = ["BoundFilter", "FilterHealth", "Stage"]
+__all__ = ["BoundFilter", "FilterHealth", "FilterState", "Stage"]
 
 log = logging.getLogger(__name__)
+
+FilterState: TypeAlias = Literal["idle", "working", "failing", "parked"]
+"""From the best to the worst."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class FilterHealth:
 
     name: str
     module: str
-    state: Literal["idle", "working", "failing", "parked"]
+    state: FilterState
     failures: int
     last_error: str
     parked_until_ns: int | None
@@ -179,7 +182,7 @@ class Stage:
     def health(self, now_ns: int) -> FilterHealth:
         """The filter's state at this moment, UTC ns."""
         parked_until_ns = None if self._breaker.allows(now_ns) else self._breaker.parked_until_ns
-        state: Literal["idle", "working", "failing", "parked"]
+        state: FilterState
         if parked_until_ns is not None:
             state = "parked"
         elif self._failing:

@@ -53,10 +53,10 @@ def bench(modules: Sequence[str], *, readings: int, rounds: int) -> Measured:
         ModuleError: a module cannot be used.
     """
     filters = [_settings(module) for module in modules]
-    manifests = [read_manifest(resolve(module, Path())) for module in modules]
+    first = read_manifest(resolve(modules[0], Path()))
     tags = [f"tag{number}" for number in range(readings)]
     # Points are numbered from 1 on in each rig. As batches, not as objects: a collector at work would be measured too.
-    batches = [_batch(readings, manifests[0], cycle) for cycle in range(rounds)]
+    batches = [_batch(readings, first, cycle) for cycle in range(rounds)]
     with tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         starts = {
             module: _starts_ms(Path(folder), one, tags, batches[0], rounds)

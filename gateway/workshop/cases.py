@@ -30,6 +30,7 @@ from gateway.errors import TidegateError
 __all__ = ["Case", "Row", "read_case", "rows_text"]
 
 _COLUMNS: Final = ("time", "tag", "value", "status", "flags")
+_LEAST_CELLS: Final = 3
 _STATUSES: Final = {"": GOOD, "good": GOOD, "uncertain": UNCERTAIN, "bad": 0x8000}
 _FLAGS: Final = {"lost": Flag.LOST_BEFORE, "gateway_time": Flag.GATEWAY_TIME, "derived": Flag.DERIVED}
 _KEYS: Final = ("params", "outputs", "tags")
@@ -81,7 +82,7 @@ def read_case(text: str, source: str) -> Case:
         cells = next(csv.reader([line]))
         if not named:
             named = True
-            if tuple(cells) != _COLUMNS[: len(cells)] or len(cells) < 3:
+            if tuple(cells) != _COLUMNS[: len(cells)] or len(cells) < _LEAST_CELLS:
                 raise TidegateError(f"{source}:{place}: found {line!r}, expected the columns {','.join(_COLUMNS)}")
             continue
         try:
@@ -99,14 +100,14 @@ def rows_text(rows: Iterable[Row]) -> str:
     for tag, reading in rows:
         status, flags = _status_text(reading.status), _flags_text(reading.flags)
         cells = [_time_text(reading.ts_ns), tag, _value_text(reading), status, flags]
-        while not cells[-1]:
+        while len(cells) > _LEAST_CELLS and not cells[-1]:
             cells.pop()
-        writer.writerow(cells if len(cells) >= 3 else [*cells, *[""] * (3 - len(cells))])
+        writer.writerow(cells)
     return out.getvalue()
 
 
 def _row(cells: Sequence[str]) -> Row:
-    if not 3 <= len(cells) <= len(_COLUMNS):
+    if not _LEAST_CELLS <= len(cells) <= len(_COLUMNS):
         raise ValueError(f"found {len(cells)} cells, expected {','.join(_COLUMNS)}; the last two may be missing")
     time, tag, value, status, flags = [*cells, "", ""][:5]
     number = _status(status)

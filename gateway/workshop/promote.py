@@ -86,11 +86,11 @@ def _listens(path: Path) -> bool:
 
 def _swap(tree: MutableMapping[str, Any], name: str, file: Path, made: Callable[[object], object]) -> None:
     filters = tree.get("filters", [])
-    found = [one for one in filters if (one.get("name") or Path(str(one["module"])).stem) == name]
+    names = [str(one.get("name") or Path(str(one["module"])).stem) for one in filters]
+    found = [one for one, its in zip(filters, names, strict=True) if its == name]
     if len(found) != 1:
-        names = ", ".join(str(one.get("name") or Path(str(one["module"])).stem) for one in filters) or "none"
         many = "no filter" if not found else f"{len(found)} filters"
-        raise TidegateError(f"{file} has {many} named {name}; its filters are {names}")
+        raise TidegateError(f"{file} has {many} named {name}; its filters are {', '.join(names) or 'none'}")
     (one,) = found
     shadow = one.get("shadow")
     if shadow is None:

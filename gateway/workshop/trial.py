@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Final
 
 from gateway.batch import Batch, Kind
-from gateway.config.models import FilterSettings
+from gateway.config.models import FilterSettings, WasmSettings
 from gateway.errors import ModuleError, TidegateError
 from gateway.metrics import Metrics
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
 from gateway.wasm.library import is_built_in, resolve
-from gateway.wasm.manifest import check_params, read_manifest, read_wasm
+from gateway.wasm.manifest import check_params, parse_manifest, read_wasm
 from gateway.wasm.plan import Tag, output_mistakes
 from gateway.workshop.cases import Case, Row, read_case, rows_text
 
@@ -27,7 +27,8 @@ GOLDEN: Final = "golden"
 
 def trial_host(cache_dir: Path | None = None) -> Host:
     """A host with the limits that a configuration has by default."""
-    return Host(cache_dir=cache_dir, memory_bytes=16 << 20, batch_ms=50, metrics=Metrics())
+    limits = WasmSettings()
+    return Host(cache_dir=cache_dir, memory_bytes=limits.memory_bytes, batch_ms=limits.batch_ms, metrics=Metrics())
 
 
 def settings_of(module: str, case: Case) -> FilterSettings:
@@ -41,11 +42,12 @@ def settings_of(module: str, case: Case) -> FilterSettings:
         ModuleError: there is no such module, or it does not take the case's parameters.
     """
     path = resolve(module, Path())
-    manifest = read_manifest(path)
+    wasm = read_wasm(path)
+    manifest = parse_manifest(wasm, str(path))
     wrong = [f"params.{name} {what}" for name, what in check_params(manifest, case.params)]
     settings = FilterSettings(
         module=module if is_built_in(module) else str(path.absolute()),
-        sha256=None if is_built_in(module) else hashlib.sha256(read_wasm(path)).hexdigest(),
+        sha256=None if is_built_in(module) else hashlib.sha256(wasm).hexdigest(),
         tags=case.tags,
         params=case.params,
         outputs=case.outputs,

@@ -11,36 +11,29 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from gateway.batch import Batch
-from gateway.config.models import DatabaseSettings, OfflineSettings, UplinkSettings
+from gateway.config.models import OfflineSettings, UplinkSettings
 from gateway.demo.broker import Broker
+from gateway.demo.ledger import percentile
 from gateway.errors import UplinkError
 from gateway.flow import Flow
 from gateway.metrics import Metrics
 from gateway.spool import Spool, merge
 from gateway.uplink import Uplink
+from tests.bench.disk import Load, folder, show
+from tests.bench.disk import spool as open_spool
 from tests.bench.signals import one_kind
 
 __all__ = ["run"]
 
 OUTAGE_S = float(os.environ.get("TIDEGATE_BENCH_OUTAGE_S", "600"))
 BEFORE_S = 5.0
-
-
-class Load(NamedTuple):
-    name: str
-    devices: int
-    batch_readings: int
-    batches_s: float
-    """Of one device."""
-
 
 LOADS = (
     Load("1,000/s, 10 devices, 50 a batch", 10, 50, 2.0),
@@ -53,8 +46,7 @@ def run() -> dict[str, float]:
     results: dict[str, float] = {}
     for load in LOADS:
         results |= {f"{load.name}: {key}": value for key, value in asyncio.run(measure(load)).items()}
-    for name, value in results.items():
-        print(f"{name:<64}{value:>14.3f}")
+    show(results)
     return results
 
 
@@ -79,11 +71,11 @@ async def measure(load: Load, *, offline: OfflineSettings | None = None) -> dict
         load: what flows.
         offline: the settings of the drain; the defaults where None.
     """
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=os.environ.get("TIDEGATE_BENCH_DIR")) as folder:
-        async with Broker(folder=Path(folder) / "broker", kind="mosquitto") as broker:
+    with folder() as disk:
+        async with Broker(folder=disk / "broker", kind="mosquitto") as broker:
             site = _Site(load, broker.port, offline or OfflineSettings())
-            before = await site.live_alone(Path(folder) / "before.db")
-            return {**before, **await site.drain(Path(folder) / "spool.db")}
+            before = await site.live_alone(disk / "before.db")
+            return {**before, **await site.drain(disk / "spool.db")}
 
 
 class _Site:
@@ -96,7 +88,7 @@ class _Site:
 
     async def live_alone(self, path: Path) -> dict[str, float]:
         """Live readings without a backlog."""
-        async with _spool(path) as spool, _working(self._load, spool, self._port, self._offline) as live:
+        async with open_spool(path) as spool, _working(self._load, spool, self._port, self._offline) as live:
             await asyncio.sleep(BEFORE_S / 4)
             live.waits_s.clear()
             await asyncio.sleep(BEFORE_S)
@@ -104,7 +96,7 @@ class _Site:
 
     async def drain(self, path: Path) -> dict[str, float]:
         """Live readings beside a backlog, until that is gone."""
-        async with _spool(path) as spool:
+        async with open_spool(path) as spool:
             await _fill(self._load, spool)
             backlog = spool.stats
             began, cpu_s = time.monotonic(), time.process_time()
@@ -120,17 +112,6 @@ class _Site:
                     **_latency("during", live.waits_s),
                     "CPU, cores": cpu_s / took_s,
                 }
-
-
-@asynccontextmanager
-async def _spool(path: Path) -> AsyncIterator[Spool]:
-    spool = await Spool.open(path, settings=DatabaseSettings(max_bytes=1 << 40), metrics=Metrics())
-    task = asyncio.create_task(spool.run(), name="spool")
-    try:
-        yield spool
-    finally:
-        await spool.close()
-        await task
 
 
 @asynccontextmanager
@@ -167,14 +148,11 @@ async def _working(load: Load, spool: Spool, port: int, offline: OfflineSettings
 
 
 def _latency(when: str, waits_s: list[float]) -> dict[str, float]:
+    ordered = sorted(waits_s)
     return {
-        f"live latency {when}, ms, median": _share(waits_s, 0.5),
-        f"live latency {when}, ms, p99": _share(waits_s, 0.99),
+        f"live latency {when}, ms, median": percentile(ordered, 0.5) * 1e3,
+        f"live latency {when}, ms, p99": percentile(ordered, 0.99) * 1e3,
     }
-
-
-def _share(waits_s: list[float], share: float) -> float:
-    return sorted(waits_s)[int(len(waits_s) * share)] * 1e3
 
 
 def _batches(load: Load, spool: Spool) -> list[Batch]:

@@ -6,6 +6,7 @@ The gateway and the units are pymodbus's own server in this process, so a cycle'
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from adapters.modbus.endpoint import Endpoint
 from adapters.modbus.planner import Request
 from adapters.modbus.settings import ModbusTag
 from adapters.modbus.transport import Link
+from gateway.demo import child
 from tests.adapters.modbus.rig import Exchange, Site, device, gateway, plc, settings
 
 __all__ = ["run"]
@@ -29,20 +31,6 @@ DEAD = frozenset(range(10, 210, 10))
 INTERVAL_S = 2.0
 CYCLES = 10
 REQUESTS = 2_000
-DEVICE = """
-import asyncio
-class Device(asyncio.Protocol):
-    def connection_made(self, transport):
-        self.transport = transport
-    def data_received(self, asked):
-        size = 2 * int.from_bytes(asked[10:12], "big")
-        self.transport.write(asked[:4] + (3 + size).to_bytes(2, "big") + asked[6:8] + bytes([size]) + bytes(size))
-async def main():
-    server = await asyncio.get_running_loop().create_server(Device, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await server.serve_forever()
-asyncio.run(main())
-"""
 
 
 def run() -> dict[str, float]:
@@ -68,10 +56,11 @@ def _check_s() -> float:
 
 def _requests() -> dict[str, float]:
     """CPU time of this side alone: the device is another process, and does next to nothing."""
-    with subprocess.Popen([sys.executable, "-c", DEVICE], stdout=subprocess.PIPE, text=True) as other:
+    command = child.python_command("tests.bench.load.modbus_plc")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         try:
             assert other.stdout is not None
-            port = int(other.stdout.readline())
+            port = json.loads(other.stdout.readline())["port"]
             return {f"request of {count} registers us": asyncio.run(_request_us(port, count)) for count in (1, 125)}
         finally:
             other.kill()

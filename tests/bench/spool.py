@@ -12,7 +12,6 @@ import asyncio
 import math
 import os
 import resource
-import tempfile
 import time
 from array import array
 from collections import defaultdict
@@ -28,6 +27,7 @@ from gateway.spool.block import Entry, decode_block, encode_block
 from gateway.spool.budget.thinning import thin
 from gateway.spool.merge import BLOCK_READINGS
 from gateway.spool.written import process_written_bytes
+from tests.bench.disk import folder, show
 from tests.bench.signals import KINDS, SECOND_NS, START_NS, Sent, one_kind, polled_plant, scattered_plant
 
 __all__ = ["run", "written_bytes"]
@@ -51,8 +51,7 @@ def run() -> dict[str, float]:
         (f"10,000/s for {HOURS:g} h", 10_000, HOURS),
     ):
         results |= {f"{name}: {key}": value for key, value in asyncio.run(_outage(readings_s, hours)).items()}
-    for name, value in results.items():
-        print(f"{name:<64}{value:>14.3f}")
+    show(results)
     return results
 
 
@@ -136,9 +135,9 @@ async def _outage(readings_s: int, hours: float) -> dict[str, float]:
     plant = _Plant(readings_s)
     steps = int(hours * 3600 * SECOND_NS / plant.step_ns)
     merge.REST_PART = 0.0
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=os.environ.get("TIDEGATE_BENCH_DIR")) as folder:
+    with folder() as disk:
         now_ns = START_NS
-        path = Path(folder) / "spool.db"
+        path = disk / "spool.db"
         settings = DatabaseSettings(max_bytes=1 << 40)
         spool = await Spool.open(path, settings=settings, metrics=Metrics(), now_ns=lambda: now_ns)
         task = asyncio.create_task(spool.run(), name="spool")

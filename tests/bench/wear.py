@@ -11,17 +11,13 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
-import tempfile
 import time
-from collections.abc import Mapping
-from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
 from gateway.batch import Batch
-from gateway.config.models import DatabaseSettings
-from gateway.metrics import Metrics
+from gateway.demo.ledger import percentile
 from gateway.spool import Spool
+from tests.bench.disk import Load, folder, show
+from tests.bench.disk import spool as open_spool
 from tests.bench.signals import one_kind
 from tests.bench.spool import written_bytes
 
@@ -29,16 +25,6 @@ __all__ = ["run"]
 
 SECONDS = float(os.environ.get("TIDEGATE_BENCH_SECONDS", "10"))
 BROKER_S = 0.003
-
-
-class Load(NamedTuple):
-    name: str
-    devices: int
-    batch_readings: int
-    batches_s: float
-    """Of one device."""
-    settings: Mapping[str, Any] = MappingProxyType({})
-
 
 LOADS = (
     Load("12/s, 12 devices of one tag", 12, 1, 1.0),
@@ -58,37 +44,31 @@ def run() -> dict[str, float]:
     results: dict[str, float] = {}
     for load in LOADS:
         results |= {f"{load.name}: {key}": value for key, value in asyncio.run(_measure(load)).items()}
-    for name, value in results.items():
-        print(f"{name:<64}{value:>14.3f}")
+    show(results)
     return results
 
 
 async def _measure(load: Load) -> dict[str, float]:
-    with tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=os.environ.get("TIDEGATE_BENCH_DIR")) as folder:
-        settings = DatabaseSettings(max_bytes=1 << 40, **load.settings)
-        spool = await Spool.open(Path(folder) / "spool.db", settings=settings, metrics=Metrics())
-        task = asyncio.create_task(spool.run(), name="spool")
+    with folder() as disk:
         batches = [sent.batch for sent in one_kind("two decimals", tags=load.batch_readings, seconds=20)]
         waits_s: list[float] = []
-        await _emit(spool, load, batches, 1.0, [])
-        await spool.flush()
-        before, written, commits = spool.stats, written_bytes(), spool.stats.commits
-        cpu_s = time.process_time()
-        await _emit(spool, load, batches, SECONDS, waits_s)
-        await spool.flush()
-        cpu_s = time.process_time() - cpu_s
-        readings = spool.stats.accepted_readings - before.accepted_readings
-        result = {
-            "readings a second": readings / SECONDS,
-            "written to disk, bytes a reading": (written_bytes() - written) / readings,
-            "commits a second": (spool.stats.commits - commits) / SECONDS,
-            "CPU, us a reading": cpu_s / readings * 1e6,
-            "until durable, ms, median": statistics.median(waits_s) * 1e3,
-            "until durable, ms, p99": sorted(waits_s)[int(len(waits_s) * 0.99)] * 1e3,
-        }
-        await spool.close()
-        await task
-    return result
+        async with open_spool(disk / "spool.db", **load.settings) as spool:
+            await _emit(spool, load, batches, 1.0, [])
+            await spool.flush()
+            before, written, commits = spool.stats, written_bytes(), spool.stats.commits
+            cpu_s = time.process_time()
+            await _emit(spool, load, batches, SECONDS, waits_s)
+            await spool.flush()
+            cpu_s = time.process_time() - cpu_s
+            readings = spool.stats.accepted_readings - before.accepted_readings
+            return {
+                "readings a second": readings / SECONDS,
+                "written to disk, bytes a reading": (written_bytes() - written) / readings,
+                "commits a second": (spool.stats.commits - commits) / SECONDS,
+                "CPU, us a reading": cpu_s / readings * 1e6,
+                "until durable, ms, median": statistics.median(waits_s) * 1e3,
+                "until durable, ms, p99": percentile(sorted(waits_s), 0.99) * 1e3,
+            }
 
 
 async def _emit(spool: Spool, load: Load, batches: list[Batch], seconds: float, waits_s: list[float]) -> None:

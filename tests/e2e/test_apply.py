@@ -12,20 +12,16 @@ from typing import Any
 
 import pytest
 
-from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE, gateway_config
-from gateway.config.models import DatabaseSettings
+from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE
 from gateway.control import client
+from gateway.demo.books import read_books
 from gateway.demo.broker import Broker
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.ledger import Ledger
-from gateway.demo.plant_process import PlantProcess
-from gateway.demo.subscriber import Subscriber
-from gateway.metrics import Metrics
-from gateway.spool import Spool
+from tests.e2e.load import TAGS, all_tags_arrived, load_config, load_plant
+from tests.listening import listening
 from tests.waiting import until
 
-TAGS = 500
-"""On each of the two servers: 1,000 in all, beside the machines' own, each once a second."""
 SETTLE_S = 3
 UNTOUCHED = (LOAD_DEVICE, MODBUS_LOAD_DEVICE)
 
@@ -55,91 +51,71 @@ def remembered(database: Path) -> set[str]:
 async def test_applying_under_load_loses_nothing(tmp_path: Path) -> None:
     book = Ledger()
     database = tmp_path / "spool.db"
-    log = tmp_path / "plant.log"
-    async with Broker(folder=tmp_path / "broker") as broker, PlantProcess(log=log, tags=TAGS, rate_hz=1.0) as plant:
-        subscriber = Subscriber(host=broker.host, port=broker.port, topic="plant/+/data/#", ledger=book)
-        listening = asyncio.create_task(subscriber.run())
-        try:
-            await asyncio.wait_for(subscriber.subscribed.wait(), 20)
-            config = gateway_config(
-                gateway_id="e2e",
-                database=str(database),
-                opcua_url=plant.opcua_url,
-                modbus_port=plant.modbus_port,
-                broker_port=broker.port,
-                tags=TAGS,
-                interval_s=1.0,
+    async with (
+        Broker(folder=tmp_path / "broker") as broker,
+        load_plant(tmp_path) as plant,
+        listening(broker, book, "plant/+/data/#"),
+    ):
+        config = load_config(database, plant, broker)
+        config["policy"] = {"allow": ["collect", "configure"]}
+        config["uplink"]["topic"] = "plant/a"
+        async with GatewayProcess(folder=tmp_path, config=config) as gateway:
+            desk = Desk(tmp_path / "control.sock")
+            await until(lambda: all_tags_arrived(book), within_s=60, what="readings of all 1,000 tags arrived")
+            since = await states(desk)
+
+            config["filters"][1]["params"] = {"absolute": 0.5}
+            config["filters"].append({"module": "rate", "devices": ["tank"], "tags": ["inflow"]})
+            assert sorted(await desk.apply(config)) == [
+                "device press: gets new filters, its connection stays",
+                "device tank: gets new filters, its connection stays",
+            ]
+            derived = ("tank", "inflow.per_second")
+            await until(lambda: derived in book.last, within_s=30, what="a derived point arrives like any other")
+            await asyncio.sleep(SETTLE_S)
+
+            line = next(device for device in config["devices"] if device["name"] == "line")
+            config["devices"].append(copy.deepcopy(line) | {"name": "line-again"})
+            assert await desk.apply(config) == ["device line-again: starts"]
+            await until(
+                lambda: "line-again" in {device for device, _ in book.last},
+                within_s=30,
+                what="the new device speaks",
             )
-            config["policy"] = {"allow": ["collect", "configure"]}
-            config["uplink"]["topic"] = "plant/a"
-            async with GatewayProcess(folder=tmp_path, config=config) as gateway:
-                desk = Desk(tmp_path / "control.sock")
 
-                def all_tags_arrive() -> bool:
-                    return set(UNTOUCHED) <= {device for device, _ in book.last} and len(book.last) > 2 * TAGS
+            config["uplink"] |= {"topic": "plant/b", "window": 4}
+            assert await desk.apply(config) == ["uplink: finishes what is in flight and connects anew"]
+            await asyncio.sleep(SETTLE_S)
 
-                await until(all_tags_arrive, within_s=60, what="readings of all 1,000 tags arrived")
-                since = await states(desk)
+            # What cannot be applied changes nothing, and the flow does not notice.
+            wrong = copy.deepcopy(config)
+            wrong["filters"][0]["module"] = "no-such-module"
+            with pytest.raises(client.Refused, match="no-such-module"):
+                await desk.apply(wrong)
 
-                config["filters"][1]["params"] = {"absolute": 0.5}
-                config["filters"].append({"module": "rate", "devices": ["tank"], "tags": ["inflow"]})
-                assert sorted(await desk.apply(config)) == [
-                    "device press: gets new filters, its connection stays",
-                    "device tank: gets new filters, its connection stays",
-                ]
-                derived = ("tank", "inflow.per_second")
-                await until(lambda: derived in book.last, within_s=30, what="a derived point arrives like any other")
-                await asyncio.sleep(SETTLE_S)
+            config["devices"] = [one for one in config["devices"] if one["name"] != "press"]
+            config["filters"][1]["devices"] = ["tank"]
+            config["filters"][1]["tags"] = ["temperature", "level"]
+            assert remembered(database) >= {"press"}
+            assert await desk.apply(config) == ["device press: is removed"]
+            assert "press" not in remembered(database)
+            assert "device press" not in (await desk.call("GET", "/status"))["components"]
+            await asyncio.sleep(SETTLE_S)
 
-                line = next(device for device in config["devices"] if device["name"] == "line")
-                config["devices"].append(copy.deepcopy(line) | {"name": "line-again"})
-                assert await desk.apply(config) == ["device line-again: starts"]
-                await until(
-                    lambda: "line-again" in {device for device, _ in book.last},
-                    within_s=30,
-                    what="the new device speaks",
-                )
+            assert {name: (await states(desk))[name] for name in UNTOUCHED} == {name: since[name] for name in UNTOUCHED}
+            live = (await desk.call("GET", f"/live?device={LOAD_DEVICE}"))["readings"]
+            assert len(live) == TAGS
+            assert {reading["quality"] for reading in live} == {"good"}
+            assert len((await desk.call("GET", "/config/versions"))["versions"]) == 4
+            assert await gateway.stop() == 0
 
-                config["uplink"] |= {"topic": "plant/b", "window": 4}
-                assert await desk.apply(config) == ["uplink: finishes what is in flight and connects anew"]
-                await asyncio.sleep(SETTLE_S)
+        books = await read_books(database)
+        expected = books.accepted - sum(books.waiting.values())
+        await until(lambda: book.received >= expected, within_s=30, what=f"{expected} readings arrived")
 
-                # What cannot be applied changes nothing, and the flow does not notice.
-                wrong = copy.deepcopy(config)
-                wrong["filters"][0]["module"] = "no-such-module"
-                with pytest.raises(client.Refused, match="no-such-module"):
-                    await desk.apply(wrong)
-
-                config["devices"] = [one for one in config["devices"] if one["name"] != "press"]
-                config["filters"][1]["devices"] = ["tank"]
-                config["filters"][1]["tags"] = ["temperature", "level"]
-                assert remembered(database) >= {"press"}
-                assert await desk.apply(config) == ["device press: is removed"]
-                assert "press" not in remembered(database)
-                assert "device press" not in (await desk.call("GET", "/status"))["components"]
-                await asyncio.sleep(SETTLE_S)
-
-                assert {name: (await states(desk))[name] for name in UNTOUCHED} == {
-                    name: since[name] for name in UNTOUCHED
-                }
-                live = (await desk.call("GET", f"/live?device={LOAD_DEVICE}"))["readings"]
-                assert len(live) == TAGS
-                assert {reading["quality"] for reading in live} == {"good"}
-                assert len((await desk.call("GET", "/config/versions"))["versions"]) == 4
-                assert await gateway.stop() == 0
-
-            spool = await Spool.open(database, settings=DatabaseSettings(path=str(database)), metrics=Metrics())
-            stats = spool.stats
-            await spool.close()
-            expected = stats.accepted_readings - stats.backlog_readings
-            await until(lambda: book.received >= expected, within_s=30, what=f"{expected} readings arrived")
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
-    assert book.received == stats.accepted_readings - stats.backlog_readings
+    assert book.received == expected
     assert book.received > 2 * TAGS * SETTLE_S
-    assert sum(stats.dropped.values()) == 0
+    assert books.dropped == 0
     assert book.seq_holes() == []
     assert book.conflicts == 0
     # The plant's own counters go up by one at each change: on the device that no draft named, not one is missing.

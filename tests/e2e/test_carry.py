@@ -14,7 +14,7 @@ from gateway.demo.cutter import Cutter
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.ledger import Ledger
 from gateway.demo.plant_process import PlantProcess
-from gateway.demo.subscriber import Subscriber
+from tests.listening import listening
 from tests.waiting import until
 
 WAITING = 100
@@ -38,6 +38,7 @@ async def test_what_was_carried_and_what_the_gateway_sends_later_are_the_same(tm
         PlantProcess(log=tmp_path / "plant.log", tags=0, rate_hz=1.0) as plant,
         Broker(folder=tmp_path / "broker") as broker,
         Cutter(target_port=broker.port) as cable,
+        listening(broker, book, "tidegate/e2e/data/#"),
     ):
         await cable.cut()
         config = gateway_config(
@@ -47,33 +48,26 @@ async def test_what_was_carried_and_what_the_gateway_sends_later_are_the_same(tm
             modbus_port=plant.modbus_port,
             broker_port=cable.port,
         )
-        receiver = Subscriber(host=broker.host, port=broker.port, topic="tidegate/e2e/data/#", ledger=book)
-        listening = asyncio.create_task(receiver.run())
-        try:
-            await asyncio.wait_for(receiver.subscribed.wait(), 20)
-            async with GatewayProcess(folder=tmp_path, config=config) as gateway:
+        async with GatewayProcess(folder=tmp_path, config=config) as gateway:
 
-                async def many_wait() -> bool:
-                    status = await gateway.status()
-                    return status is not None and status["spool"]["backlog_readings"] > WAITING
+            async def many_wait() -> bool:
+                status = await gateway.status()
+                return status is not None and status["spool"]["backlog_readings"] > WAITING
 
-                await until(many_wait, within_s=60, what="readings wait for the broker")
-                exported = await tidegate(tmp_path, "export", "out.tide", "--config", "gateway.json")
-                assert exported["readings"] > WAITING
-                to = ("forward", "out.tide", "--broker", f"127.0.0.1:{broker.port}", "--any-origin")
-                sent = await tidegate(tmp_path, *to)
-                assert (sent["batches"], sent["readings"]) == (exported["batches"], exported["readings"])
-                await until(lambda: book.received == exported["readings"])
-                assert (book.duplicates, book.replayed) == (0, exported["readings"])
+            await until(many_wait, within_s=60, what="readings wait for the broker")
+            exported = await tidegate(tmp_path, "export", "out.tide", "--config", "gateway.json")
+            assert exported["readings"] > WAITING
+            to = ("forward", "out.tide", "--broker", f"127.0.0.1:{broker.port}", "--any-origin")
+            sent = await tidegate(tmp_path, *to)
+            assert (sent["batches"], sent["readings"]) == (exported["batches"], exported["readings"])
+            await until(lambda: book.received == exported["readings"])
+            assert (book.duplicates, book.replayed) == (0, exported["readings"])
 
-                cable.mend()
-                await until(
-                    lambda: book.duplicates == exported["readings"] < book.received and not book.seq_holes(),
-                    within_s=60,
-                    what="what was carried came once more, and what came after it",
-                )
-                assert await gateway.stop() == 0
-            assert (book.duplicates, book.conflicts) == (exported["readings"], 0)
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+            cable.mend()
+            await until(
+                lambda: book.duplicates == exported["readings"] < book.received and not book.seq_holes(),
+                within_s=60,
+                what="what was carried came once more, and what came after it",
+            )
+            assert await gateway.stop() == 0
+        assert (book.duplicates, book.conflicts) == (exported["readings"], 0)

@@ -13,9 +13,9 @@ from gateway.demo import child
 from gateway.demo.broker import Broker
 from gateway.demo.ledger import Ledger
 from gateway.demo.plant_process import PlantProcess
-from gateway.demo.subscriber import Subscriber
 from gateway.errors import TidegateError
 from tests.e2e.terminal import WITHIN_S, Terminal
+from tests.listening import listening
 
 EMPTY = """\
 # Cell 1, put up by the electricians on Tuesday
@@ -113,13 +113,11 @@ async def test_two_devices_from_an_empty_configuration_to_readings_at_the_broker
     async with (
         Broker(folder=tmp_path / "broker") as broker,
         PlantProcess(log=tmp_path / "plant.log", tags=0, rate_hz=10) as plant,
+        listening(broker, book, "tidegate/cell-1/data/#"),
     ):
         gateway = await child.spawn(run, log=tmp_path / "gateway.log")
-        subscriber = Subscriber(host=broker.host, port=broker.port, topic="tidegate/cell-1/data/#", ledger=book)
-        listening = asyncio.create_task(subscriber.run())
         try:
             async with asyncio.timeout(WITHIN_S):
-                await subscriber.subscribed.wait()
                 while not await answers(socket):
                     await asyncio.sleep(0.1)
             async with Terminal(tmp_path, screens) as terminal:
@@ -138,8 +136,6 @@ async def test_two_devices_from_an_empty_configuration_to_readings_at_the_broker
                 await terminal.sees("left with 0")
         finally:
             await child.end(gateway)
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
     assert len(book.last) == 3
     written = config.read_text()
     assert written.startswith(EMPTY.rstrip())

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -23,8 +21,8 @@ from gateway.demo.broker import Broker
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.ledger import Ledger, Message
 from gateway.demo.plant_process import PlantProcess
-from gateway.demo.subscriber import Subscriber
 from tests.bad_line import BadLine
+from tests.listening import listening
 from tests.waiting import until
 
 CUT_S = float(os.environ.get("TIDEGATE_CUT_S", "8"))
@@ -81,18 +79,6 @@ def config(*, folder: Path, port: int, path: str, broker_port: int) -> dict[str,
     }
 
 
-@asynccontextmanager
-async def listening(broker: Broker, book: Book) -> AsyncIterator[None]:
-    subscriber = Subscriber(host=broker.host, port=broker.port, topic="tidegate/e2e/data/#", ledger=book)
-    task = asyncio.create_task(subscriber.run())
-    try:
-        await asyncio.wait_for(subscriber.subscribed.wait(), 20)
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
 async def plugged_in(cable: BadLine) -> None:
     """The cable is in again; the connections from before are dead, for their ends have given different bytes up."""
     await cable.cut()
@@ -106,7 +92,7 @@ async def test_a_pulled_cable_and_sigkill_lose_nothing_that_the_server_queued(tm
         Broker(folder=tmp_path / "broker") as broker,
         PlantProcess(log=tmp_path / "plant.log", tags=TAGS, rate_hz=RATE_HZ) as plant,
         BadLine(urlsplit(plant.opcua_url).port or 0) as cable,
-        listening(broker, book),
+        listening(broker, book, "tidegate/e2e/data/#"),
     ):
         settings = config(
             folder=tmp_path, port=cable.port, path=urlsplit(plant.opcua_url).path, broker_port=broker.port

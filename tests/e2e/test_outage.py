@@ -14,21 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE, gateway_config
-from gateway.config.models import DatabaseSettings
+from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE
+from gateway.demo.books import read_books
 from gateway.demo.broker import Broker
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.ledger import Ledger, Message
-from gateway.demo.plant_process import PlantProcess
-from gateway.demo.subscriber import Subscriber
 from gateway.demo.verdict import Window, unexplained
-from gateway.metrics import Metrics
-from gateway.spool import Spool
+from tests.e2e.load import TAGS, all_tags_arrived, load_config, load_plant
 from tests.gateway.spool.harness import read_gaps
+from tests.listening import listening
 from tests.waiting import until
 
-TAGS = 500
-"""On each of the two servers: 1,000 in all, beside the machines' own."""
 OUTAGE_S = float(os.environ.get("TIDEGATE_OUTAGE_S", "6"))
 LIVE_S = AFTER_S = OUTAGE_S
 DOWN_BEFORE_KILL_S = DOWN_AFTER_KILL_S = OUTAGE_S / 2
@@ -66,72 +62,50 @@ async def backlog(gateway: GatewayProcess) -> int:
 async def test_every_accepted_reading_arrives_once_and_in_order(tmp_path: Path) -> None:
     book = Book()
     database = tmp_path / "spool.db"
-    log = tmp_path / "plant.log"
-    async with Broker(folder=tmp_path / "broker") as broker, PlantProcess(log=log, tags=TAGS, rate_hz=1.0) as plant:
-        subscriber = Subscriber(host=broker.host, port=broker.port, topic="tidegate/e2e/data/#", ledger=book)
-        listening = asyncio.create_task(subscriber.run())
-        try:
-            await asyncio.wait_for(subscriber.subscribed.wait(), 20)
-            config = gateway_config(
-                gateway_id="e2e",
-                database=str(database),
-                opcua_url=plant.opcua_url,
-                modbus_port=plant.modbus_port,
-                broker_port=broker.port,
-                tags=TAGS,
-                interval_s=1.0,
-            )
-            async with GatewayProcess(folder=tmp_path, config=config) as gateway:
+    async with (
+        Broker(folder=tmp_path / "broker") as broker,
+        load_plant(tmp_path) as plant,
+        listening(broker, book, "tidegate/e2e/data/#"),
+    ):
+        config = load_config(database, plant, broker)
+        async with GatewayProcess(folder=tmp_path, config=config) as gateway:
+            await until(lambda: all_tags_arrived(book), within_s=60, what="readings of all 1,000 tags arrived")
+            await asyncio.sleep(LIVE_S)
 
-                async def all_tags_arrive() -> bool:
-                    seen = {device for device, _ in book.last}
-                    return {LOAD_DEVICE, MODBUS_LOAD_DEVICE} <= seen and len(book.last) > 2 * TAGS
+            await broker.stop()
+            before = book.received
+            await asyncio.sleep(DOWN_BEFORE_KILL_S)
+            assert await backlog(gateway) > TAGS
+            dead_from_ms = time.time() * 1e3
+            await gateway.kill()
+            await asyncio.sleep(1)
+            await gateway.start()
 
-                await until(all_tags_arrive, within_s=60, what="readings of all 1,000 tags arrived")
-                await asyncio.sleep(LIVE_S)
+            async def all_devices_read() -> bool:
+                status = await gateway.status()
+                return status is not None and all(device["readings"] for device in status["devices"].values())
 
-                await broker.stop()
-                before = book.received
-                await asyncio.sleep(DOWN_BEFORE_KILL_S)
-                assert await backlog(gateway) > TAGS
-                dead_from_ms = time.time() * 1e3
-                await gateway.kill()
-                await asyncio.sleep(1)
-                await gateway.start()
+            await until(all_devices_read, within_s=30, what="the restarted gateway reads every device")
+            dead_until_ms = time.time() * 1e3
+            await asyncio.sleep(DOWN_AFTER_KILL_S)
+            assert book.received == before
 
-                async def all_devices_read() -> bool:
-                    status = await gateway.status()
-                    return status is not None and all(device["readings"] for device in status["devices"].values())
+            await broker.start()
+            await asyncio.sleep(AFTER_S)
 
-                await until(all_devices_read, within_s=30, what="the restarted gateway reads every device")
-                dead_until_ms = time.time() * 1e3
-                await asyncio.sleep(DOWN_AFTER_KILL_S)
-                assert book.received == before
+            async def drained() -> bool:
+                return 0 <= await backlog(gateway) < 2 * TAGS and book.received > before
 
-                await broker.start()
-                await asyncio.sleep(AFTER_S)
+            await until(drained, within_s=60, what="the backlog drained")
+            assert await gateway.stop() == 0
 
-                async def drained() -> bool:
-                    return 0 <= await backlog(gateway) < 2 * TAGS and book.received > before
+        books = await read_books(database)
+        expected = books.accepted - sum(books.waiting.values())
+        await until(lambda: book.received >= expected, within_s=30, what=f"{expected} readings arrived")
 
-                await until(drained, within_s=60, what="the backlog drained")
-                assert await gateway.stop() == 0
-
-            spool = await Spool.open(database, settings=DatabaseSettings(path=str(database)), metrics=Metrics())
-            stats = spool.stats
-            await spool.close()
-
-            async def everything_is_here() -> bool:
-                return book.received >= stats.accepted_readings - stats.backlog_readings
-
-            await until(everything_is_here, within_s=30, what=f"{stats.accepted_readings} readings arrived")
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
-
-    assert stats.accepted_readings > 2 * TAGS * (LIVE_S + AFTER_S) / 2
-    assert book.received == stats.accepted_readings - stats.backlog_readings
-    assert sum(stats.dropped.values()) == 0
+    assert books.accepted > 2 * TAGS * (LIVE_S + AFTER_S) / 2
+    assert book.received == expected
+    assert books.dropped == 0
     assert book.seq_holes() == []
     assert book.conflicts == 0
     assert book.replayed > 2 * TAGS

@@ -12,7 +12,7 @@ from gateway.demo.broker import Broker
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.ledger import Ledger
 from gateway.demo.plant_process import PlantProcess
-from gateway.demo.subscriber import Subscriber
+from tests.listening import listening
 from tests.tui.rig import rig
 from tui.backend.running import RunningGateway
 
@@ -93,43 +93,37 @@ async def test_a_tank_is_read_now_and_readings_reach_the_broker(tmp_path):
     book = Ledger()
     async with (
         Broker(folder=tmp_path / "broker") as broker,
+        listening(broker, book, "tidegate/site/data/#"),
         site(tmp_path) as (plant, backend),
         rig(backend, size=(120, 40), language="zh") as tui,
     ):
-        subscriber = Subscriber(host=broker.host, port=broker.port, topic="tidegate/site/data/#", ledger=book)
-        listening = asyncio.create_task(subscriber.run())
-        try:
-            await asyncio.wait_for(subscriber.subscribed.wait(), WITHIN_S)
-            await tui.press("2", "a", "down", "enter")
-            tui.fill("name", "tank")
-            tui.fill("host", "127.0.0.1")
-            tui.fill("port", str(plant.modbus_port))
-            tui.grid("tags").focus()
-            await tui.press("a")
-            tui.fill("tag-name", "level")
-            await tui.press("tab", "right", "right", "tab")
-            await tui.type("0")
-            await tui.press("tab")
-            await tui.type(["right"] * 8)
-            await tui.press("ctrl+s")
-            await tui.press("r")
-            await until(tui, lambda: "1 个值中 1 个良好" in tui.note(), "read now")
-            await tui.press("ctrl+s", "4", "tab")
-            await tui.type(broker.host)
-            await tui.press("tab")
-            await tui.type(str(broker.port))
-            await tui.press("ctrl+t")
-            await until(tui, lambda: tui.note().startswith("● "), "the broker answers")
-            await tui.press("f5")
-            await until(tui, lambda: "草稿可以应用" in tui.text, "the gateway finds the draft right")
-            await tui.press("a")
-            await until(tui, lambda: "已应用" in tui.note(), "applied")
-            await until(tui, lambda: ("tank", "level") in book.last, "a reading at the broker")
-            await tui.press("1")
-            await until(tui, lambda: "● 已连接" in tui.text, "the overview shows the broker")
-        finally:
-            listening.cancel()
-            await asyncio.gather(listening, return_exceptions=True)
+        await tui.press("2", "a", "down", "enter")
+        tui.fill("name", "tank")
+        tui.fill("host", "127.0.0.1")
+        tui.fill("port", str(plant.modbus_port))
+        tui.grid("tags").focus()
+        await tui.press("a")
+        tui.fill("tag-name", "level")
+        await tui.press("tab", "right", "right", "tab")
+        await tui.type("0")
+        await tui.press("tab")
+        await tui.type(["right"] * 8)
+        await tui.press("ctrl+s")
+        await tui.press("r")
+        await until(tui, lambda: "1 个值中 1 个良好" in tui.note(), "read now")
+        await tui.press("ctrl+s", "4", "tab")
+        await tui.type(broker.host)
+        await tui.press("tab")
+        await tui.type(str(broker.port))
+        await tui.press("ctrl+t")
+        await until(tui, lambda: tui.note().startswith("● "), "the broker answers")
+        await tui.press("f5")
+        await until(tui, lambda: "草稿可以应用" in tui.text, "the gateway finds the draft right")
+        await tui.press("a")
+        await until(tui, lambda: "已应用" in tui.note(), "applied")
+        await until(tui, lambda: ("tank", "level") in book.last, "a reading at the broker")
+        await tui.press("1")
+        await until(tui, lambda: "● 已连接" in tui.text, "the overview shows the broker")
 
 
 @pytest.mark.timeout(180)

@@ -21,20 +21,18 @@ from gateway.spool.rows import Row
 from gateway.together import until_one_ends
 from gateway.uplink.contract import Message
 from gateway.uplink.forward.progress import Progress, Ranges
-from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES, JsonFormat
+from gateway.uplink.json_format import JsonFormat
+from gateway.uplink.packets import too_large
 from gateway.uplink.rate import TokenBucket
 from gateway.uplink.session import Session
 from gateway.uplink.topics import Topics
-from gateway.uplink.troubles import reason_name
+from gateway.uplink.troubles import refusal
 from gateway.uplink.window import Delivery, Flight, Window
 
 __all__ = ["Forwarded", "Planned", "forward", "plan"]
 
-_REFUSED: Final = 0x80
-_SILENCE_S: Final = 60.0
 _LEAVING_S: Final = 2.0
 _BURST_S: Final = 0.1
-_LARGEST_PACKET_BYTES: Final = 268_435_455
 _CAREFUL_ROWS: Final = 100
 _PAUSE_S: Final = 0.5
 _BREATH_ROWS: Final = 16
@@ -177,7 +175,12 @@ class _Forwarder:
         try:
             await self._session.open()
             self._window = Window(self._session.window)
-            await until_one_ends("forward", lost=self._session.lost(), send=self._send(), silence=self._watch())
+            await until_one_ends(
+                "forward",
+                lost=self._session.lost(),
+                send=self._send(),
+                silence=self._session.silent(lambda: self._window.oldest_s, clock=self._clock),
+            )
             await self._session.leave(_LEAVING_S)
         finally:
             await self._session.close()
@@ -242,9 +245,8 @@ class _Forwarder:
         return not len(self._window) if self._careful_rows else self._window.has_room(replayed=False)
 
     def _hand_over(self, delivery: Delivery, message: Message) -> None:
-        maximum_bytes = self._session.maximum_packet_bytes or _LARGEST_PACKET_BYTES
-        packet_bytes = len(message.payload) + len(message.topic.encode()) + PACKET_OVERHEAD_BYTES
-        if packet_bytes > maximum_bytes:
+        packet_bytes = too_large(message.topic, message.payload, maximum_bytes=self._session.maximum_packet_bytes)
+        if packet_bytes:
             delivery.refused = True
             self._done.refused[delivery.row.device] = f"a message of {packet_bytes} bytes is more than it takes"
             return
@@ -258,9 +260,10 @@ class _Forwarder:
             return
         delivery = flight.delivery
         delivery.in_flight -= 1
-        if reason.value >= _REFUSED:
+        refused = refusal(reason)
+        if refused:
             delivery.refused = True
-            self._done.refused.setdefault(delivery.row.device, reason_name(reason.value, str(reason)))
+            self._done.refused.setdefault(delivery.row.device, refused)
         if delivery.settled:
             self._settle(delivery)
         self._answer.set()
@@ -289,11 +292,3 @@ class _Forwarder:
     async def _wait(self) -> None:
         self._answer.clear()
         await self._answer.wait()
-
-    async def _watch(self) -> None:
-        """A broker that answers pings but acknowledges nothing would be waited for for ever."""
-        while True:
-            await asyncio.sleep(_SILENCE_S / 4)
-            oldest_s = self._window.oldest_s
-            if oldest_s is not None and self._clock() - oldest_s > _SILENCE_S:
-                raise self._session.silent(self._clock() - oldest_s)

@@ -21,12 +21,15 @@ from gateway.metrics import Metrics
 from tests.adapters.gaps import Gaps
 from tests.waiting import until
 
-__all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "add_doubles"]
+__all__ = ["NOW_NS", "Line", "Plc", "Remembered", "Rig", "add_doubles", "chunk"]
 
 NOW_NS = 1_800_000_000_000_000_000
 """What the gateway's clock says in these tests."""
 
 URI = "urn:tidegate:test"
+
+ALL = 1_000_000
+"""More messages than any test sends."""
 
 
 class _Users:
@@ -167,13 +170,19 @@ async def add_doubles(server: Server, parent: ua.NodeId, numbers: Iterable[int],
         result.StatusCode.check()
 
 
+async def chunk(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """The next chunk of OPC UA over TCP (OPC 10000-6, 7.1.2): its header of 8 bytes, and what follows."""
+    header = await reader.readexactly(8)
+    return header, await reader.readexactly(int.from_bytes(header[4:], "little") - 8)
+
+
 class Line:
     """A TCP line to a server that passes so many of its messages and then nothing more.
 
     `deaf`: from the next byte on, nothing that the gateway sends is taken any more.
     """
 
-    def __init__(self, plc: Plc, passes: int = 1_000_000) -> None:
+    def __init__(self, plc: Plc, passes: int = ALL) -> None:
         self._plc = plc
         self.passes = passes
         self.passed = 0
@@ -200,6 +209,11 @@ class Line:
     def cut(self) -> bool:
         """Whether the gateway has closed its end."""
         return all(writer.transport.is_closing() for writer in self._writers[::2])
+
+    def mend(self) -> None:
+        """Passes everything again, on new connections."""
+        self.passes, self.deaf = ALL, False
+        self.stalled.clear()
 
     def hang_up(self) -> None:
         """Closes the line at both ends."""
@@ -230,8 +244,7 @@ class Line:
     async def _back(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                header = await there.readexactly(8)
-                body = await there.readexactly(int.from_bytes(header[4:], "little") - 8)
+                header, body = await chunk(there)
                 if self.passed >= self.passes:
                     self.stalled.set()
                     continue
@@ -263,7 +276,7 @@ class Rig:
 
     def __init__(self, port: int, nodes: dict[str, str], **settings: Any) -> None:
         kinds, site = settings.pop("kinds", {}), settings.pop("site", NOWHERE)
-        own = settings.pop("own", {}) | settings.pop("apart", {})
+        own = settings.pop("own", {})
         memory = settings.pop("memory", None)
         tags = [
             OpcuaTag(name=name, node=node, kind=kinds.get(name), **own.get(name, {})) for name, node in nodes.items()
@@ -324,3 +337,8 @@ class Rig:
             return all(points.count(point) >= readings for point in wanted)
 
         await until(enough)
+
+    async def monitors(self) -> None:
+        """Waits until each tag has a reading, and what the server said of its items is noted."""
+        await self.seen()
+        await until(lambda: self.context.facts["items_monitored"] == len(self.settings.tags))

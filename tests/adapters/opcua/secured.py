@@ -19,7 +19,7 @@ from adapters.base import Site
 from adapters.opcua.pki.certificates import read_certificate
 from adapters.opcua.pki.folders import Pki
 from tests.adapters.opcua.certificates import SERVER_URI, Made
-from tests.adapters.opcua.plc import URI, Line, Plc
+from tests.adapters.opcua.plc import URI, Line, Plc, chunk
 
 __all__ = ["EVERY", "POLICIES", "Client", "Doors", "SecuredPlc", "Wire", "site", "trust"]
 
@@ -190,10 +190,8 @@ class Wire(Line):
     ) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                header = await reader.readexactly(8)
-                size = int.from_bytes(header[4:], "little")
-                body = await reader.readexactly(size - 8)
-                self.chunks.append((header[:3], size))
+                header, body = await chunk(reader)
+                self.chunks.append((header[:3], len(header + body)))
                 self.sent += header + body
                 if header[:3] == self.hangs_up_at:
                     break
@@ -205,8 +203,8 @@ class Wire(Line):
     async def _back(self, there: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError):
             while True:
-                header = await there.readexactly(8)
-                body = bytearray(await there.readexactly(int.from_bytes(header[4:], "little") - 8))
+                header, came = await chunk(there)
+                body = bytearray(came)
                 if header[:3] == b"ACK":
                     # Behind the version: receive buffer, send buffer, longest message.
                     for place, told in enumerate(self.told):

@@ -86,7 +86,7 @@ async def test_a_structure_is_read_by_fields_however_its_variable_is_declared(sh
     types = {"Machine": made.Machine.data_type, "Structure": ua.NodeId(22), "BaseDataType": ua.NodeId(24)}
     name = f"as{declared}"
     await add(shapes, name, machine("press"), types[declared])
-    rig = Rig(shapes.port, {"m": f"ns=2;s={name}"}, apart={"m": {"fields": FIELDS}})
+    rig = Rig(shapes.port, {"m": f"ns=2;s={name}"}, own={"m": {"fields": FIELDS}})
     async with rig.running():
         await rig.seen()
     first = [rig.of(f"m.{field}")[0] for field in FIELDS]
@@ -101,7 +101,7 @@ async def test_an_array_of_structures_and_arrays_change_as_a_whole(shapes: Plc) 
     rig = Rig(
         shapes.port,
         {"line": "ns=2;s=line", "row": "ns=2;s=row"},
-        apart={"line": {"elements": 2, "fields": ["Name", "Where.X"]}, "row": {"elements": 4}},
+        own={"line": {"elements": 2, "fields": ["Name", "Where.X"]}, "row": {"elements": 4}},
     )
     async with rig.running():
         await rig.seen()
@@ -130,7 +130,7 @@ async def test_a_structure_of_the_standard_that_the_server_does_not_describe(sha
     rig = Rig(
         shapes.port,
         {"unit": "ns=2;s=unit", "axis": "ns=2;s=axis"},
-        apart={"unit": {"fields": ["UnitId", "DisplayName"]}, "axis": {"fields": ["EURange.High", "AxisSteps[1]"]}},
+        own={"unit": {"fields": ["UnitId", "DisplayName"]}, "axis": {"fields": ["EURange.High", "AxisSteps[1]"]}},
     )
     async with rig.running():
         await rig.seen()
@@ -164,7 +164,7 @@ async def test_fields_that_may_hold_subtypes_are_sent_with_their_type(shapes: Pl
     value = ua.ExtensionObject(TypeId=definition.DefaultEncodingId, Body=content)
     await add(shapes, "open", ua.Variant(value, V.ExtensionObject), node.nodeid)
     fields = ["Number", "Time", "Where.X", "Id"]
-    rig = Rig(shapes.port, {"open": "ns=2;s=open"}, apart={"open": {"fields": fields}})
+    rig = Rig(shapes.port, {"open": "ns=2;s=open"}, own={"open": {"fields": fields}})
     async with rig.running():
         await rig.seen()
     assert [rig.of(f"open.{field}")[0].value for field in fields] == [7, 2.5, 4.0, 9]
@@ -182,7 +182,7 @@ async def test_a_union_at_a_server(shapes: Plc) -> None:
     assert definition.StructureType == ua.StructureType.Union
     value = ua.ExtensionObject(TypeId=definition.DefaultEncodingId, Body=struct.pack("<Ii3s", 2, 3, b"abc"))
     await add(shapes, "choice", ua.Variant(value, V.ExtensionObject), node.nodeid)
-    rig = Rig(shapes.port, {"c": "ns=2;s=choice"}, apart={"c": {"fields": ["Number", "Text"]}})
+    rig = Rig(shapes.port, {"c": "ns=2;s=choice"}, own={"c": {"fields": ["Number", "Text"]}})
     async with rig.running():
         await rig.seen()
     assert [(rig.of(name)[0].value, rig.of(name)[0].status) for name in ("c.Number", "c.Text")] == [
@@ -198,7 +198,7 @@ async def test_an_unknown_type_is_counted_and_named_and_learned_once_the_server_
     rig = Rig(
         shapes.port,
         {"later": "ns=2;s=later", "beside": "ns=2;s=beside"},
-        apart={"later": {"fields": ["Speed"]}},
+        own={"later": {"fields": ["Speed"]}},
     )
     async with rig.running():
         await rig.seen()
@@ -217,7 +217,7 @@ async def test_a_type_that_the_server_describes_after_its_first_value_is_learned
     """As while a program is loaded: values come before the description of what they are."""
     made: Any = ua
     await add(shapes, "hasty", made.Point(X=1.0), ua.NodeId(22))
-    rig = Rig(shapes.port, {"h": "ns=2;s=hasty"}, apart={"h": {"fields": ["Mass"]}}, retry_refused_s=0.1)
+    rig = Rig(shapes.port, {"h": "ns=2;s=hasty"}, own={"h": {"fields": ["Mass"]}}, retry_refused_s=0.1)
     encoding = ua.NodeId("hasty-encoding", 2)
     async with rig.running():
         await rig.seen()
@@ -237,7 +237,7 @@ async def test_a_tag_that_comes_late_with_a_type_that_is_new_is_read_and_the_oth
     rig = Rig(
         shapes.port,
         {"early": "ns=2;s=early", "new": "ns=2;s=new"},
-        apart={"early": {"fields": ["Name"]}, "new": {"fields": ["Force"]}},
+        own={"early": {"fields": ["Name"]}, "new": {"fields": ["Force"]}},
         retry_refused_s=0.1,
     )
     async with rig.running():
@@ -259,7 +259,7 @@ async def test_what_comes_while_types_are_learned_is_read_by_what_is_known(
     """A type that is half learned would end the session."""
     made: Any = ua
     await add(shapes, "midway", made.Point(X=1.0))
-    rig = Rig(shapes.port, {"m": "ns=2;s=midway"}, apart={"m": {"fields": ["X", "Deep.Y"]}})
+    rig = Rig(shapes.port, {"m": "ns=2;s=midway"}, own={"m": {"fields": ["X", "Deep.Y"]}})
     gate, asked = asyncio.Event(), asyncio.Event()
     read = InternalSession.read
 
@@ -299,7 +299,7 @@ async def test_what_is_taken_apart_by_nobody_is_named_in_the_facts(shapes: Plc) 
 
 
 async def test_refused_arrays_are_bad_at_each_point(shapes: Plc) -> None:
-    rig = Rig(shapes.port, {"gone": "ns=2;s=gone"}, apart={"gone": {"elements": 3}})
+    rig = Rig(shapes.port, {"gone": "ns=2;s=gone"}, own={"gone": {"elements": 3}})
     async with rig.running():
         await rig.seen()
     assert [rig.of(f"gone[{index}]")[0].status for index in range(3)] == [0x8034] * 3
@@ -311,7 +311,7 @@ async def test_a_person_reads_the_same(shapes: Plc) -> None:
     rig = Rig(
         shapes.port,
         {"m": "ns=2;s=draft", "n": "/Objects/2:numbers", "gone": "ns=2;s=gone"},
-        apart={"m": {"fields": ["Name", "Where.X"]}, "n": {"elements": 2}, "gone": {"elements": 2}},
+        own={"m": {"fields": ["Name", "Where.X"]}, "n": {"elements": 2}, "gone": {"elements": 2}},
     )
     assert PROTOCOL.explore is not None
     async with PROTOCOL.explore(rig.settings) as explorer:
@@ -347,7 +347,7 @@ async def test_a_person_who_browses_is_told_how_to_take_it_apart(shapes: Plc) ->
 
 async def test_parts_are_not_written(shapes: Plc) -> None:
     await add(shapes, "pair", [1.0, 2.0])
-    rig = Rig(shapes.port, {"pair": "ns=2;s=pair"}, apart={"pair": {"elements": 2}})
+    rig = Rig(shapes.port, {"pair": "ns=2;s=pair"}, own={"pair": {"elements": 2}})
     assert isinstance(rig.adapter, Writer)
     async with rig.running():
         await rig.seen()
@@ -399,7 +399,7 @@ async def test_a_path_is_looked_up_once_a_session(shapes: Plc, monkeypatch: pyte
 
     monkeypatch.setattr(InternalSession, "translate_browsepaths_to_nodeids", counted)
     nodes = {"row": "/Objects/2:Once/2:Row", "again": "/Objects/2:Once/2:Row"}
-    rig = Rig(shapes.port, nodes, apart={"row": {"elements": 2}, "again": {"elements": 1}})
+    rig = Rig(shapes.port, nodes, own={"row": {"elements": 2}, "again": {"elements": 1}})
     async with rig.running():
         await rig.seen()
     assert asked == [2]
@@ -420,7 +420,7 @@ async def test_a_server_that_goes_while_types_are_learned_is_a_lost_source(shape
 
     async def cut_after(passes: int) -> None:
         async with Line(shapes, passes).open() as line:
-            rig = Rig(line.port, {"m": "ns=2;s=cut"}, apart={"m": {"fields": FIELDS}}, timeout_s=0.3)
+            rig = Rig(line.port, {"m": "ns=2;s=cut"}, own={"m": {"fields": FIELDS}}, timeout_s=0.3)
             with pytest.raises(SourceLost):
                 await asyncio.wait_for(rig.adapter.run(rig.emit), 30)
 

@@ -97,8 +97,7 @@ async def test_messages_that_were_on_the_way_when_the_line_broke_are_fetched_aga
                 await counter.up(5)
                 await until(lambda sent=sent: len(plc.unacknowledged) > sent)
             await crash(rig, task, line)
-        line.passes = 1_000_000
-        line.stalled.clear()
+        line.mend()
         await counter.up(5)
         async with rig.running():
             await until(lambda: values(rig)[-1] == counter.value)
@@ -118,8 +117,7 @@ async def test_what_was_kept_over_a_cut_is_judged_by_the_clock_as_well(plc: Plc,
             await counter.up()
             await until(lambda: plc.unacknowledged != [])
             await crash(rig, task, line)
-        line.passes = 1_000_000
-        line.stalled.clear()
+        line.mend()
         await counter.up()
         rig.gaps.missing.stopped_before(0)
         async with rig.running():
@@ -172,8 +170,7 @@ async def test_what_was_committed_and_not_acknowledged_is_not_read_twice(plc: Pl
             rig.gate.set()
             await until(lambda: len(values(rig)) >= 2)
             line.hang_up()
-        line.passes, line.deaf = 1_000_000, False
-        line.stalled.clear()
+        line.mend()
         assert plc.unacknowledged != []
         await counter.up()
         async with life(rigs, line, memory=memory):
@@ -187,8 +184,7 @@ async def test_a_clean_stop_keeps_the_subscription_for_the_next_process(plc: Plc
     rigs: list[Rig] = []
     async with Line(plc).open() as line:
         async with life(rigs, line, memory=memory) as rig:
-            await rig.seen()
-            await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await rig.monitors()
         number = plc.subscription.data.SubscriptionId
         await until(lambda: plc.connections == 0)
         await counter.up(30)
@@ -202,8 +198,7 @@ async def test_a_device_that_is_removed_leaves_no_subscription_behind(plc: Plc, 
     memory = Remembered()
     rig = Rig(plc.port, {"n": "ns=2;s=n"}, memory=memory)
     async with rig.running():
-        await rig.seen()
-        await until(lambda: rig.context.facts["items_monitored"] == 1)
+        await rig.monitors()
         memory.wanted = False
     assert plc.service.subscriptions == {}
 
@@ -262,8 +257,7 @@ async def test_a_subscription_that_has_expired_is_made_anew_and_that_is_told(plc
     rigs: list[Rig] = []
     async with Line(plc).open() as line:
         async with life(rigs, line, memory=memory) as rig:
-            await rig.seen()
-            await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await rig.monitors()
             line.hang_up()
         await plc.clear()
         await counter.up()
@@ -281,8 +275,7 @@ async def test_a_server_that_was_restarted_is_not_taken_for_the_one_before(plc: 
     try:
         await first.add("n", 1)
         async with Line(first).open() as line, life(rigs, line, memory=memory) as rig:
-            await rig.seen()
-            await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await rig.monitors()
             number = first.subscription.data.SubscriptionId
             line.hang_up()
     finally:
@@ -313,8 +306,7 @@ async def test_a_server_without_the_service_is_read_anew(
     async with Line(plc).open() as line:
         rig = Rig(line.port, {"n": "ns=2;s=n"})
         async with rig.running() as task:
-            await rig.seen()
-            await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await rig.monitors()
             await crash(rig, task, line)
         async with rig.running():
             await rig.seen(readings=2)
@@ -332,8 +324,7 @@ async def test_asyncua_s_own_server_is_read_again_though_its_transfer_leads_nowh
         async with Line(plc).open() as line:
             rig = Rig(line.port, {"n": "ns=2;s=n"}, timeout_s=0.5)
             async with rig.running() as task:
-                await rig.seen()
-                await until(lambda: rig.context.facts["items_monitored"] == 1)
+                await rig.monitors()
                 await crash(rig, task, line)
             attempts = 0
             while len(values(rig)) < 2:
@@ -353,8 +344,7 @@ async def test_a_subscription_that_stays_silent_after_it_was_taken_over_is_given
     async with Line(plc).open() as line:
         rig = Rig(line.port, {"n": "ns=2;s=n"}, timeout_s=0.3)
         async with rig.running() as task:
-            await rig.seen()
-            await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await rig.monitors()
             await crash(rig, task, line)
         await plc.subscription.stop()  # it is still there by its number, and does nothing any more
         async with rig.running() as task:
@@ -373,8 +363,7 @@ async def test_a_batch_that_cannot_be_stored_does_not_come_again_and_again(plc: 
         raise OverflowError("cannot be stored")
 
     async with rig.running():
-        await rig.seen()
-        await until(lambda: rig.context.facts["items_monitored"] == 1)
+        await rig.monitors()
     await counter.up()
     with pytest.raises(OverflowError):
         await rig.adapter.run(refuse)
@@ -390,8 +379,7 @@ async def test_what_the_server_s_queue_could_not_hold_is_told(plc: Plc, counter:
     async with Line(plc).open() as line:
         rig = Rig(line.port, {"n": "ns=2;s=n"}, queue_size=5)
         async with rig.running() as task:
-            await rig.seen()
-            await until(lambda: rig.context.facts["items_monitored"] == 1)
+            await rig.monitors()
             await until(lambda: plc.unacknowledged == [])
             line.passes = 0
             for _ in range(4):  # one for each request that is outstanding
@@ -399,8 +387,7 @@ async def test_what_the_server_s_queue_could_not_hold_is_told(plc: Plc, counter:
                 await counter.up()
                 await until(lambda sent=sent: len(plc.unacknowledged) > sent)
             await crash(rig, task, line)
-        line.passes = 1_000_000
-        line.stalled.clear()
+        line.mend()
         await counter.up(20)
         async with rig.running():
             await until(lambda: values(rig)[-1] == counter.value)
@@ -416,8 +403,7 @@ async def test_a_subscription_that_somebody_else_took_is_left_to_them(plc: Plc, 
     memory, twin = Remembered(), Remembered()
     rig = Rig(plc.port, {"n": "ns=2;s=n"}, memory=memory)
     async with rig.running() as task:
-        await rig.seen()
-        await until(lambda: rig.context.facts["items_monitored"] == 1)
+        await rig.monitors()
         twin.state, twin.mark = memory.state, memory.mark
         subscription = plc.subscription
         subscription._startup = True
@@ -446,8 +432,7 @@ async def test_cut_or_killed_after_any_message_of_the_server(
                 line.hang_up()
                 with pytest.raises(SourceLost):
                     await task
-        line.passes = 1_000_000
-        line.stalled.clear()
+        line.mend()
         if killed:
             rigs.append(Rig(line.port, {"n": "ns=2;s=n"}, queue_size=10_000, memory=memory))
         async with rigs[-1].running():

@@ -175,7 +175,7 @@ async def test_a_structure_out_of_a_dictionary(old: tuple[Plc, Any], declared: s
         ua.NodeId(declared, 2), f"2:{declared}", ua.Variant(value, V.ExtensionObject), datatype=data_type
     )
     fields = ["Name", "Where.X", "Axes[1].X"]
-    rig = Rig(plc.port, {"m": f"ns=2;s={declared}"}, apart={"m": {"fields": fields}})
+    rig = Rig(plc.port, {"m": f"ns=2;s={declared}"}, own={"m": {"fields": fields}})
     async with rig.running():
         await rig.seen()
     assert [(rig.of(f"m.{field}")[0].value, rig.of(f"m.{field}")[0].kind) for field in fields] == [

@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 import paho.mqtt.client as mqtt
 
+from gateway.demo.ledger import percentile
 from tests.bench.load.modbus_plc import CLOCK_MASK, STEP_MS, clock_at
 
 _KEY: Final = b'"ts":'
@@ -88,15 +89,10 @@ class Listener:
                 "good_ever": self._good,
                 "first_ns": self.first_ns,
                 "sampled": len(ages_ms),
-                **{f"p{part}": quantile(ages_ms, part) for part in (50, 99, 99.9, 100)},
+                **{f"p{part}": percentile(ages_ms, part / 100) if ages_ms else None for part in (50, 99, 99.9, 100)},
             }
             self._clear()
         return said
-
-
-def quantile(ordered: list[float], part: float) -> float | None:
-    """The value below which `part` per cent lie; None of nothing."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * part / 100))] if ordered else None
 
 
 def main() -> None:

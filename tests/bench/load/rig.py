@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -17,6 +15,7 @@ from typing import Any, Final
 
 from gateway.demo import child
 from gateway.demo.broker import Broker
+from tests.bench.disk import folder as bench_folder
 from tests.bench.load.judge import Usage, pin, usage
 
 __all__ = ["GATEWAY_CORE", "OTHER_CORE", "Load", "Measured", "floor", "measure", "publisher_floor"]
@@ -191,8 +190,7 @@ async def _sample(pid: int, seconds: float) -> tuple[list[int], Usage, float]:
 async def measure(load: Load) -> Measured:
     """Runs the gateway under this load."""
     async with AsyncExitStack() as stack:
-        disk = os.environ.get("TIDEGATE_BENCH_DIR")
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-", dir=disk)))
+        folder = stack.enter_context(bench_folder())
         plc, said = await _plc(stack, load, folder)
         broker = await stack.enter_async_context(Broker(folder=folder / "broker", kind="mosquitto"))
         pin(broker.pid, OTHER_CORE)
@@ -246,16 +244,15 @@ async def measure(load: Load) -> Measured:
 async def floor(load: Load) -> float:
     """CPU in us a reading of a bare subscriber or poller of the same PLC, that does nothing with what it gets."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-")))
-        plc, said = await _plc(stack, load, folder)
-        del plc
+        folder = stack.enter_context(bench_folder())
+        _, said = await _plc(stack, load, folder)
         return await _floor(load.protocol, said["port"], load, folder)
 
 
 async def publisher_floor(load: Load) -> float:
     """CPU in us a reading of a bare publisher of payloads that are ready."""
     async with AsyncExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tidegate-bench-")))
+        folder = stack.enter_context(bench_folder())
         broker = await stack.enter_async_context(Broker(folder=folder / "broker", kind="mosquitto"))
         pin(broker.pid, OTHER_CORE)
         return await _floor("mqtt", broker.port, load, folder)

@@ -14,13 +14,13 @@ from gateway.config.models import Config, DatabaseSettings, UplinkSettings
 from gateway.crew import Crew, end
 from gateway.demo.broker import Broker
 from gateway.demo.ledger import Ledger
-from gateway.demo.subscriber import Subscriber
 from gateway.health import Health
 from gateway.metrics import Metrics
 from gateway.outlet import Outlet
 from gateway.spool import Spool
 from gateway.spool.repair import recovery
 from gateway.spool.repair.salvage import Salvage
+from tests.listening import listening
 from tests.waiting import until
 
 
@@ -30,23 +30,21 @@ async def outlet_at(broker: Broker, folder: Path):
     book, metrics = Ledger(), Metrics()
     spool = await Spool.open(folder / "spool.db", settings=DatabaseSettings(), metrics=metrics)
     point = spool.points.intern("s/a/l/press/force", device="press")
-    subscriber = Subscriber(host=broker.host, port=broker.port, topic="+/data/#", ledger=book)
 
     async def store() -> tuple[int, Batch]:
         batch = Batch.of([Reading(1, 1.0, point)])
         return await spool.append("press", batch), batch
 
     try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(spool.run()), group.create_task(subscriber.run())]
-            await asyncio.wait_for(subscriber.subscribed.wait(), 20)
+        async with listening(broker, book, "+/data/#"), asyncio.TaskGroup() as group:
+            storing = group.create_task(spool.run())
             crew = Crew(group, health=Health(), metrics=metrics)
             outlet = Outlet(spool, crew=crew, metrics=metrics, now_ns=lambda: 1)
             try:
                 yield outlet, spool, store, book
             finally:
                 await outlet.stop()
-                await end(*tasks)
+                await end(storing)
     finally:
         await spool.close()
 

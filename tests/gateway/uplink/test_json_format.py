@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from gateway.batch import Batch, Flag, Kind, Reading, is_bad, quality
 from gateway.points import PointTable
 from gateway.uplink.contract import LiveRow
-from gateway.uplink.json_format import PACKET_OVERHEAD_BYTES, JsonFormat, is_whole
+from gateway.uplink.json_format import JsonFormat, is_whole
+from gateway.uplink.packets import PACKET_OVERHEAD_BYTES
 from gateway.uplink.topics import Topics
 
 TAGS = ("temperature", "ventil größe", 'quo"te', "t" * 128)

@@ -15,7 +15,7 @@ from gateway.demo.broker import Broker
 from gateway.errors import UplinkError
 from gateway.metrics import Metrics
 from gateway.spool import Spool
-from gateway.uplink import Uplink, courier
+from gateway.uplink import Uplink, session
 from tests.gateway.uplink.support import Plant, Wire, subscribed
 from tests.waiting import until
 
@@ -283,7 +283,7 @@ async def test_a_stop_does_not_wait_for_a_broker_that_does_not_answer(broker: Br
 
 
 async def test_a_broker_that_acknowledges_nothing_is_left(broker: Broker, monkeypatch) -> None:
-    monkeypatch.setattr(courier, "SILENCE_S", 0.2)
+    monkeypatch.setattr(session, "SILENCE_S", 0.2)
     async with Wire(broker.port) as wire:
         plant = Plant(settings(wire.port))
         async with plant.connected() as run:
