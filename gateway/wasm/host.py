@@ -143,7 +143,7 @@ class Host:
         refused = self._refused.get(digest)
         if refused is not None:
             raise GuestFailure(refused[0], f"module {path}: {refused[1]}")
-        manifest = parse_manifest(wasm, str(path))
+        manifest = parse_manifest(wasm, str(path), digest=digest)
         try:
             module = self._cache.module(wasm, digest, self._check)
             linked = self._link(module, calls=wasm.count(_HOST_CALLS) > 1)

@@ -109,7 +109,7 @@ class _Head(Struct):
 
 
 _MOST_PARSED: Final = 64
-_parsed: Final[dict[bytes, Manifest]] = {}
+_parsed: Final[dict[str, Manifest]] = {}
 """Manifests by the digest of the file, the latest few: a check, a plan and each instance ask for the same ones."""
 
 
@@ -139,17 +139,18 @@ def read_manifest(path: Path) -> Manifest:
     return parse_manifest(read_wasm(path), str(path))
 
 
-def parse_manifest(wasm: bytes, source: str) -> Manifest:
+def parse_manifest(wasm: bytes, source: str, *, digest: str = "") -> Manifest:
     """The manifest in a module's bytes.
 
     Args:
         wasm: the whole file; untrusted.
         source: what to call it in errors.
+        digest: the file's SHA-256, where it is known already: a module may be megabytes.
 
     Raises:
         ModuleError: see `read_manifest`.
     """
-    digest = hashlib.sha256(wasm).digest()
+    digest = digest or hashlib.sha256(wasm).hexdigest()
     known = _parsed.get(digest)
     if known is None:
         known = _parse(wasm, source)
