@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 
 from gateway.batch import Kind
 from gateway.errors import ModuleError
+from gateway.wasm.recent import keep
 from gateway.wasm.sections import MAX_WASM_BYTES, custom_section
 
 __all__ = [
@@ -108,7 +109,6 @@ class _Head(Struct):
     abi: int
 
 
-_MOST_PARSED: Final = 64
 _parsed: Final[dict[str, Manifest]] = {}
 """Manifests by the digest of the file, the latest few: a check, a plan and each instance ask for the same ones."""
 
@@ -152,12 +152,7 @@ def parse_manifest(wasm: bytes, source: str, *, digest: str = "") -> Manifest:
     """
     digest = digest or hashlib.sha256(wasm).hexdigest()
     known = _parsed.get(digest)
-    if known is None:
-        known = _parse(wasm, source)
-        while len(_parsed) >= _MOST_PARSED:
-            _parsed.pop(next(iter(_parsed)), None)
-        _parsed[digest] = known
-    return known
+    return keep(_parsed, digest, _parse(wasm, source)) if known is None else known
 
 
 def _parse(wasm: bytes, source: str) -> Manifest:
