@@ -96,7 +96,7 @@ async def test_rows_that_are_saved_from_a_damaged_file_are_sent_though_later_one
     async with outlet_at(broker, tmp_path) as (outlet, spool, store, book):
         try:
             early = {(await store())[0] for _ in range(20)}
-            async with spool._lock:
+            async with spool._access.lock:
                 await spool._replace()  # as when SQLite says that the file is damaged
             outlet.start(config(broker, "a"))
             seq, batch = await store()

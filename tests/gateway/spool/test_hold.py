@@ -291,7 +291,7 @@ async def test_a_fresh_file_goes_on_above_what_was_held(path):
         await stand(spool, broker, 1)
         spool.ack(broker.offered)
         await append
-        async with spool._lock:
+        async with spool._access.lock:
             await spool._replace()
         assert spool.stats.accepted_batches == 0
         await until(lambda: spool._hold.may(asyncio.get_running_loop().time()))

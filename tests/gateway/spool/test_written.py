@@ -33,7 +33,7 @@ async def test_a_fresh_file_does_not_make_the_count_fall(path):
     async with running(path) as spool:
         await spool.append("plc", batch_of(1000))
         before = spool.stats.written_bytes
-        async with spool._lock:
+        async with spool._access.lock:
             await spool._replace()
         assert spool.stats.quarantined is not None
         assert spool.stats.written_bytes >= before
