@@ -9,7 +9,7 @@ neither a protocol's library nor the Wasm engine is loaded.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,10 @@ from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
 from gateway.policy import policy_problems
 from gateway.wasm.library import NotPinned, read_pinned, resolve
-from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest
+from gateway.wasm.manifest import Manifest, check_params, read_manifest
 from gateway.wasm.plan import Step, Tag, output_mistakes, plan_chain
 
-__all__ = ["MODELS", "chain_of", "load", "tags_of"]
+__all__ = ["MODELS", "chain_of", "chains_of", "load", "tags_of"]
 
 
 class _Models(Mapping[str, type[DeviceSettings]]):
@@ -106,8 +106,19 @@ def _problems_together(draft: Draft) -> list[Problem]:
 
 def chain_of(config: Config, device: DeviceSettings) -> list[Step]:
     """The filters at work on a device of a checked configuration, with the points that they make."""
+    return chains_of(config, [device])[device.name]
+
+
+def chains_of(config: Config, devices: Sequence[DeviceSettings]) -> dict[str, list[Step]]:
+    """The same for several devices, by name; each module's file is read once."""
     told = [(place, one, read_manifest(resolve(one.module, Path()))) for place, one in enumerate(config.filters)]
-    return plan_chain(told, device=device.name, tags=tags_of(device))
+    return _plans(told, devices)
+
+
+def _plans(
+    told: Sequence[tuple[int, FilterSettings, Manifest | None]], devices: Sequence[DeviceSettings]
+) -> dict[str, list[Step]]:
+    return {device.name: plan_chain(told, device=device.name, tags=tags_of(device)) for device in devices}
 
 
 def tags_of(device: DeviceSettings) -> list[Tag]:
@@ -132,7 +143,7 @@ def _filter_problems(draft: Draft, base: Path, devices: list[DeviceSettings] | N
             problems += _module(settings.shadow, params, keypath.key(where, "shadow"), base)[1]
         told.append((index, settings, manifest))
     if devices is not None:
-        plans = {device.name: plan_chain(told, device=device.name, tags=tags_of(device)) for device in devices}
+        plans = _plans(told, devices)
         for index, settings in draft.filters.items():
             problems += _idle_patterns(settings, keypath.item("filters", index), index, devices, plans)
     return problems
@@ -142,8 +153,7 @@ def _module(
     settings: FilterSettings | ShadowSettings, params: Mapping[str, Any], where: str, base: Path
 ) -> tuple[Manifest | None, list[Problem]]:
     try:
-        file = read_pinned(settings.module, base, settings.sha256)
-        manifest = parse_manifest(file.wasm, str(file.path))
+        manifest = read_pinned(settings.module, base, settings.sha256).manifest()
     except NotPinned as error:
         return None, [Problem(keypath.key(where, "sha256"), str(error))]
     except ModuleError as error:

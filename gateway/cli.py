@@ -20,7 +20,7 @@ from gateway.cli_module import module
 from gateway.cli_pki import pki
 from gateway.cli_probe import probe
 from gateway.cli_spool import spool
-from gateway.cli_types import PATH, Command, FiniteRange, config_option, say
+from gateway.cli_types import PATH, Command, FiniteRange, config_option, json_option, say
 from gateway.errors import ConfigError, TidegateError
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def browse(
 @cli.command()
 @click.option("--socket", type=PATH, help="The gateway's control socket.")
 @config_option("the socket")
-@click.option("--json", "as_json", is_flag=True, help="Print what the gateway tells as JSON.")
+@json_option("what the gateway tells")
 def status(socket: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Show what a running gateway is doing."""
     import json
@@ -240,7 +240,7 @@ def _socket_path(socket: Path | None, config: Path | None) -> Path:
     help="Length of the story in seconds.",
 )
 @click.option("--module", "file", type=PATH, help="A .wasm file that filters the machines' tags in it.")
-@click.option("--json", "as_json", is_flag=True, help="Print the verdict as JSON.")
+@json_option("the verdict")
 def demo(*, seconds: float, file: Path | None, as_json: bool) -> int:
     """Show it at work: outage, crash, verdict."""
     from gateway import demo as show
@@ -350,7 +350,7 @@ def policy_eval(
 @cli.command()
 @config_option("the database", required=True)
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most entries.")
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@json_option("them")
 def audit(config: Path, limit: int, *, as_json: bool) -> None:
     """Show who asked for what, and what came of it."""
     from gateway.check import load

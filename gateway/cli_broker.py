@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import click
 
+from gateway.cli_types import PATH, Command
 from gateway.errors import TidegateError
 
 if TYPE_CHECKING:
@@ -15,23 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["broker_options", "uplink", "uplink_of"]
 
-_PATH = click.Path(path_type=Path, readable=False)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-
 _OPTIONS = (
     click.option("--broker", metavar="HOST[:PORT]", help="The broker."),
-    click.option("--config", type=_PATH, help="Instead of --broker: a configuration whose [uplink] tells it."),
+    click.option("--config", type=PATH, help="Instead of --broker: a configuration whose [uplink] tells it."),
     click.option("--username", help="With --broker: user name there."),
-    click.option("--password-file", type=_PATH, help="With --broker: a file that holds the password."),
+    click.option("--password-file", type=PATH, help="With --broker: a file that holds the password."),
     click.option("--tls", is_flag=True, help="With --broker: encrypt the connection."),
-    click.option("--ca-file", type=_PATH, help="With --tls: PEM file of trusted roots.  [default: the system's]"),
+    click.option("--ca-file", type=PATH, help="With --tls: PEM file of trusted roots.  [default: the system's]"),
     click.option(
         "--protocol", type=click.Choice(["3.1.1", "5"]), default="5", show_default=True, help="With --broker."
     ),
 )
 
 
-def broker_options(command: _Command) -> _Command:
+def broker_options(command: Command) -> Command:
     """Adds the options that `uplink` takes."""
     for option in reversed(_OPTIONS):
         command = option(command)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import click
 
-from gateway.cli_types import PATH, config_option, say
+from gateway.cli_types import PATH, config_option, json_option, say
 from gateway.errors import ModuleError, TidegateError
 
 __all__ = ["module"]
@@ -32,7 +32,7 @@ def module_list() -> None:
 
 @module.command("inspect")
 @click.argument("file", metavar="MODULE")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option()
 def module_inspect(file: str, *, as_json: bool) -> None:
     """Show what a MODULE (a built-in name, or a .wasm file) is, takes and makes, and the lines that put it to work."""
     import hashlib
@@ -128,7 +128,7 @@ def module_bench(modules: tuple[str, ...], readings: int, rounds: int) -> None:
 
 @module.command("diff")
 @config_option("the socket", required=True)
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option()
 def module_diff(config: Path, *, as_json: bool) -> None:
     """Show where shadows of a running gateway differ from the modules at work, and at what cost."""
     import json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.cli_types import PATH, Command, config_option, say
+from gateway.cli_types import PATH, Command, config_option, json_option, say
 from gateway.errors import TidegateError
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def pki() -> None:
 
 @pki.command("list")
 @_where
-@click.option("--json", "as_json", is_flag=True, help="Print them as JSON.")
+@json_option("them")
 def pki_list(folder: Path | None, config: Path | None, *, as_json: bool) -> None:
     """Show all certificates: this gateway's, trusted and rejected ones."""
     found = _open(folder, config)

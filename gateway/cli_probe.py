@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from gateway.cli_types import PATH, FiniteRange, say
+from gateway.cli_types import PATH, FiniteRange, json_option, say
 
 __all__ = ["probe"]
 
@@ -37,7 +37,7 @@ def probe() -> None:
 @click.option("--min", "low", type=FiniteRange(), help="The value cannot be less.")
 @click.option("--max", "high", type=FiniteRange(), help="The value cannot be more.")
 @click.option("--all", "whole", is_flag=True, help="Show what is not plausible, too.")
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+@json_option()
 def probe_modbus(
     *,
     config: Path | None,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gateway.cli_broker import broker_options, uplink, uplink_of
-from gateway.cli_types import FiniteRange
+from gateway.cli_types import PATH, Command, FiniteRange, config_option
 from gateway.errors import TidegateError
 
 if TYPE_CHECKING:
@@ -22,22 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["spool"]
 
-_PATH = click.Path(path_type=Path, readable=False)
-_Command = TypeVar("_Command", bound=Callable[..., Any])
 _RATE = 50_000
+_config_option = config_option("the spool")
 
 
-def _config_option(command: _Command) -> _Command:
-    return click.option(
-        "--config",
-        type=_PATH,
-        envvar="TIDEGATE_CONFIG",
-        show_envvar=True,
-        help="The gateway's configuration, which tells the spool.",
-    )(command)
-
-
-def _json_option(command: _Command) -> _Command:
+def _json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")(command)
 
 
@@ -76,15 +65,8 @@ def spool() -> None:
 
 
 @spool.command("export")
-@click.argument("file", type=_PATH)
-@click.option(
-    "--config",
-    type=_PATH,
-    envvar="TIDEGATE_CONFIG",
-    show_envvar=True,
-    required=True,
-    help="The gateway's configuration.",
-)
+@click.argument("file", type=PATH)
+@config_option("the spool, and whose it is", required=True)
 @click.option("--replace", is_flag=True, help="Replace FILE where it is there.")
 @_json_option
 def export(file: Path, config: Path, *, replace: bool, as_json: bool) -> None:
@@ -119,13 +101,13 @@ def _exported(file: Path, summary: Summary) -> dict[str, Any]:
 
 
 @spool.command("forward")
-@click.argument("file", type=_PATH)
+@click.argument("file", type=PATH)
 @broker_options
-@click.option("--key", type=_PATH, help="The gateway's public key (`tidegate spool key`): proves who made FILE.")
+@click.option("--key", type=PATH, help="The gateway's public key (`tidegate spool key`): proves who made FILE.")
 @click.option("--any-origin", is_flag=True, help="Forward it although nobody has proven who made it.")
 @click.option("--dry-run", is_flag=True, help="Print what would be sent, and send nothing.")
 @click.option("--again", is_flag=True, help="Send also what this broker has acknowledged before.")
-@click.option("--progress", type=_PATH, help="Where it is noted what the broker has.  [default: FILE.forwarded]")
+@click.option("--progress", type=PATH, help="Where it is noted what the broker has.  [default: FILE.forwarded]")
 @click.option(
     "--rate", type=FiniteRange(min=1, max=1e9), default=_RATE, show_default=True, help="Most readings a second."
 )
@@ -207,9 +189,9 @@ def _judge_origin(carried: CarryReader, key: Path | None, *, accepted: bool) -> 
 
 
 @spool.command("verify")
-@click.argument("file", type=_PATH, required=False, metavar="[FILE]")
+@click.argument("file", type=PATH, required=False, metavar="[FILE]")
 @_config_option
-@click.option("--key", type=_PATH, help="Of an exported file: the gateway's public key.")
+@click.option("--key", type=PATH, help="Of an exported file: the gateway's public key.")
 @_json_option
 def verify(file: Path | None, config: Path | None, key: Path | None, *, as_json: bool) -> int:
     """Read every batch of an exported FILE, or of a spool. Exit status: 0 all is whole, 1 not.
@@ -252,7 +234,7 @@ def _verify_carried(path: Path, key: Path | None, *, as_json: bool) -> int:
 
 
 @spool.command("stats")
-@click.argument("file", type=_PATH, required=False, metavar="[FILE]")
+@click.argument("file", type=PATH, required=False, metavar="[FILE]")
 @_config_option
 @click.option("--by-device", is_flag=True, help="Open every block to see whose readings it holds.")
 @_json_option
@@ -265,7 +247,7 @@ def stats(file: Path | None, config: Path | None, *, by_device: bool, as_json: b
 
 
 @spool.command("gaps")
-@click.argument("file", type=_PATH, required=False, metavar="[FILE]")
+@click.argument("file", type=PATH, required=False, metavar="[FILE]")
 @_config_option
 @click.option("--since", help="Only gaps that end then or later: 36h (ago; s, m, h, d) or 2026-03-01T06:00 (UTC).")
 @_json_option
@@ -302,8 +284,8 @@ def _carried_gaps(path: Path, after_ns: int) -> dict[str, Any]:
 
 
 @spool.command("salvage")
-@click.argument("file", type=_PATH)
-@click.option("--into", type=_PATH, help="Write it into a file as `export` does; needs --config.")
+@click.argument("file", type=PATH)
+@click.option("--into", type=PATH, help="Write it into a file as `export` does; needs --config.")
 @_config_option
 @click.option("--replace", is_flag=True, help="Replace the file of --into where it is there.")
 @_json_option

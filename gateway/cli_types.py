@@ -12,7 +12,7 @@ import click
 
 from gateway.errors import TidegateError
 
-__all__ = ["PATH", "Command", "FiniteRange", "config_option", "say"]
+__all__ = ["PATH", "Command", "FiniteRange", "config_option", "json_option", "say"]
 
 # Without click's own look at the file: the reader says more about one that it cannot open.
 PATH = click.Path(path_type=Path, readable=False)
@@ -46,6 +46,15 @@ def config_option(tells: str, *, required: bool = False) -> Callable[[Command], 
         required=required,
         help=f"The gateway's configuration, which tells {tells}.",
     )
+
+
+def json_option(what: str = "it") -> Callable[[Command], Command]:
+    """`--json`, given to the command as `as_json`.
+
+    Args:
+        what: what is printed so: "the verdict".
+    """
+    return click.option("--json", "as_json", is_flag=True, help=f"Print {what} as JSON.")
 
 
 def say(text: str) -> None:

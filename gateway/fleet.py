@@ -16,6 +16,7 @@ from typing import Any
 from adapters.base import Site
 from adapters.registry import protocol
 from gateway.batch import Kind
+from gateway.check import tags_of
 from gateway.commands import Target
 from gateway.config.models import Config, DeviceSettings, FilterSettings, ShadowSettings
 from gateway.crew import Crew
@@ -32,7 +33,6 @@ from gateway.spool import Memory
 from gateway.states import States
 from gateway.wasm.chain import Chain, build_chain
 from gateway.wasm.host import Host
-from gateway.wasm.plan import Tag
 
 __all__ = ["Fleet", "Prepared"]
 
@@ -233,12 +233,11 @@ class Fleet:
         def derived(tag: str, unit: str, kind: Kind) -> int:
             return self._points.intern(config.point_path(device, tag), device=device.name, unit=unit, kind=kind)
 
-        specs = protocol(device.type).points(device)
         return build_chain(
             self._host,
             config.filters,
             device=device.name,
-            points=[(point, Tag(spec.tag, spec.unit, spec.kind)) for point, spec in zip(points, specs, strict=True)],
+            points=list(zip(points, tags_of(device), strict=True)),
             base=Path(),
             intern=derived,
         )

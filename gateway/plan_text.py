@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from adapters.registry import protocol
-from gateway.check import chain_of
+from gateway.check import chains_of
 from gateway.config.models import Config, DatabaseSettings, DeviceSettings, FilterSettings, UplinkSettings
 from gateway.config.words import hide_credentials, many
 from gateway.thinrules import thinned_points
@@ -49,7 +49,7 @@ def plan_text(config: Config) -> str:
     lines += _together(config.devices)
     if config.filters:
         lines += _entry("Filters", [f"{len(config.filters)}, applied in this order"])
-        chains = {device.name: chain_of(config, device) for device in config.devices}
+        chains = chains_of(config, config.devices)
         for place, settings in enumerate(config.filters):
             steps = {name: step for name, chain in chains.items() for step in chain if step.place == place}
             lines += _filter(place + 1, settings, steps)

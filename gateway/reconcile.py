@@ -20,7 +20,8 @@ from typing import Any, Final
 import msgspec
 
 from gateway.config.globs import matches
-from gateway.config.models import Config, DeviceSettings, FilterSettings, Section
+from gateway.config.keys import Section
+from gateway.config.models import Config, DeviceSettings, FilterSettings
 
 __all__ = ["Plan", "UplinkChange", "reconcile", "settled"]
 

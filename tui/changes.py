@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from gateway.config.models import is_secret
+from gateway.config.keys import is_secret
 from tui.document import same
 
 __all__ = ["Change", "changes", "unified"]

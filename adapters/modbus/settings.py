@@ -9,7 +9,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
-from gateway.config.models import DeviceSettings, Host, LocalPath, Port, Section, TagSettings, TlsSettings
+from gateway.config.keys import Host, LocalPath, Port, Section
+from gateway.config.models import DeviceSettings, TagSettings, TlsSettings
 
 __all__ = [
     "ByteOrder",

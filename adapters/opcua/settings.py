@@ -16,7 +16,8 @@ from msgspec import Meta, field
 from adapters.opcua.paths import parse_place
 from adapters.opcua.spread import MOST_ELEMENTS, Selector, parse_field, selectors, suffix
 from gateway.batch import Kind
-from gateway.config.models import NAME_PATTERN, DeviceSettings, TagSettings
+from gateway.config.keys import NAME_PATTERN
+from gateway.config.models import DeviceSettings, TagSettings
 from gateway.errors import TidegateError
 
 __all__ = ["DEFAULT_PORT", "KINDS", "OpcuaSettings", "OpcuaTag", "check", "split_url"]

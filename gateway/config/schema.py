@@ -11,7 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.config.models import Config, DeviceSettings, is_secret
+from gateway.config.keys import is_secret
+from gateway.config.models import Config, DeviceSettings
 from gateway.config.secrets import file_key
 
 __all__ = ["schema"]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from gateway.config import keypath
 from gateway.config.interpolation import UNKNOWN
-from gateway.config.models import is_secret
+from gateway.config.keys import is_secret
 from gateway.config.source import read_text
 from gateway.config.words import found
 from gateway.errors import Problem

@@ -19,7 +19,8 @@ from msgspec import NODEFAULT, inspect
 
 from gateway.config import keypath
 from gateway.config.interpolation import UNKNOWN
-from gateway.config.models import DeviceSettings, is_secret
+from gateway.config.keys import is_secret
+from gateway.config.models import DeviceSettings
 from gateway.config.secrets import file_key, with_secrets
 from gateway.config.values import bare, converted, fits, guessed
 from gateway.config.words import FromEnvironment, alternatives, did_you_mean, expected, found

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from gateway.config.models import DatabaseSettings
 from gateway.spool.budget.forecast import Forecast
+from gateway.spool.budget.outlook import Outlook
+from gateway.spool.hold import Hold
+from gateway.spool.line import Waiting
+from gateway.spool.spoolfile import SpoolFile
 
-__all__ = ["SpoolStats"]
+__all__ = ["Done", "SpoolStats", "stats_of"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +87,87 @@ class SpoolStats:
     rescued_readings: int = 0
     notice: str = ""
     forecast: Forecast | None = None
+
+
+@dataclass(slots=True)
+class Done:
+    """What this process has committed so far."""
+
+    commits: int = 0
+    readings: int = 0
+    payload_bytes: int = 0
+
+    def note(self, stored: Sequence[Waiting]) -> int:
+        """Counts a commit that stored these; how many readings they have."""
+        readings = sum(waiting.readings for waiting in stored)
+        self.commits += 1
+        self.readings += readings
+        self.payload_bytes += sum(len(waiting.data) for waiting in stored)
+        return readings
+
+
+def stats_of(
+    file: SpoolFile,
+    settings: DatabaseSettings,
+    *,
+    error: str,
+    hold: Hold,
+    done: Done,
+    waiting_readings: int,
+    rescued_readings: int,
+    outlook: Outlook,
+) -> SpoolStats:
+    """What there is to know about a spool now.
+
+    Args:
+        file: its file.
+        settings: its limits.
+        error: what the disk said last, where it refuses.
+        hold: what the broker took before it was written.
+        done: what was committed.
+        waiting_readings: in memory, for the next commit.
+        rescued_readings: carried over from a damaged file.
+        outlook: what the forecast is made of.
+    """
+    totals = file.totals
+    file_bytes, used_bytes = file.size_bytes, totals.size_bytes + totals.aside_bytes
+    wanted_h = settings.autonomy_hours
+    return SpoolStats(
+        state="failing" if error else "ok",
+        error=error,
+        backlog_batches=totals.batches,
+        backlog_readings=totals.readings,
+        backlog_bytes=totals.size_bytes,
+        set_aside_batches=totals.aside_batches,
+        set_aside_readings=totals.aside_readings,
+        set_aside_bytes=totals.aside_bytes,
+        accepted_batches=totals.accepted_batches + hold.batches,
+        accepted_readings=totals.accepted_readings + hold.readings,
+        dropped=dict(file.dropped),
+        gaps_to_tell=len(file.ledger),
+        last_seq=max(totals.last_seq, hold.given),
+        blocks=totals.blocks,
+        block_readings=totals.block_readings,
+        block_bytes=totals.block_bytes,
+        oldest_at_ns=totals.oldest_at_ns,
+        file_bytes=file_bytes,
+        commits=done.commits,
+        readings_per_commit=done.readings / done.commits if done.commits else 0.0,
+        waiting_readings=waiting_readings,
+        hold_ms=settings.hold_ms,
+        passed_batches=hold.batches,
+        passed_readings=hold.readings,
+        payload_bytes=done.payload_bytes,
+        written_bytes=file.written_bytes,
+        quarantined=file.quarantined,
+        rescuing=bool(file.rescues),
+        rescued_readings=rescued_readings,
+        notice=file.notice,
+        forecast=outlook.forecast(
+            used_bytes=used_bytes,
+            row_bytes=totals.size_bytes - totals.block_bytes,
+            max_bytes=settings.max_bytes,
+            disk_room_bytes=file.free_bytes + max(0, file_bytes - used_bytes),
+            wanted_s=None if wanted_h is None else wanted_h * 3600,
+        ),
+    )

@@ -11,10 +11,10 @@ import asyncio
 import random
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from gateway.batch import EMPTY, RECORD_BYTES, Batch
 from gateway.config.models import DatabaseSettings
@@ -22,12 +22,12 @@ from gateway.errors import BadBatch, SpoolError, SpoolRefused
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
+from gateway.spool.access import Access
 from gateway.spool.audit import Audit
 from gateway.spool.budget.outlook import Outlook
 from gateway.spool.budget.thinner import Thinner, ThinningRules
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
-from gateway.spool.damage import Damaged, advice, is_damage
 from gateway.spool.hold import Hold, Passed
 from gateway.spool.ledger.gapdesk import Gaps
 from gateway.spool.ledger.gaps import Noted
@@ -39,15 +39,12 @@ from gateway.spool.pace import ENOUGH_READINGS, Pace, ack_delay_s
 from gateway.spool.plan import MOST_DELETED, decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.repair.recovery import Recovery
-from gateway.spool.repair.unreadable import UnreadableFile, Verdict
 from gateway.spool.rows import Row, counted, read_row
 from gateway.spool.spoolfile import SpoolFile
-from gateway.spool.stats import SpoolStats
+from gateway.spool.stats import Done, SpoolStats, stats_of
 from gateway.together import until_one_ends
 
 __all__ = ["LARGEST_BATCH_BYTES", "Spool"]
-
-_Result = TypeVar("_Result")
 
 LOOK_INTERVAL_S: Final = 5.0
 """How often an idle spool looks after its file: whether it is still there, and whether space can be given back."""
@@ -90,7 +87,7 @@ class Spool:
         self._metrics = metrics
         self._now_ns = now_ns
         self._jitter = jitter
-        self._lock = asyncio.Lock()
+        self._access = Access(file, settle=self._settle, replace=self._replace)
         self._wake = asyncio.Event()
         self._pace = Pace(settings.linger_ms / 1e3)
         self._enough_readings = min(ENOUGH_READINGS, settings.max_waiting_readings)
@@ -113,7 +110,7 @@ class Spool:
         self._outlook = Outlook(clock=clock, most_row_bytes=2 * block_readings(settings.max_bytes) * RECORD_BYTES)
         self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
         self._merger = Merger(
-            self._with_file,
+            self._access.with_file,
             readings=block_readings(settings.max_bytes),
             taken=self._acked.__contains__,
             missed=self._given_up.__contains__,
@@ -122,7 +119,7 @@ class Spool:
             now_ns=now_ns,
         )
         self._thinner = Thinner(
-            self._with_file,
+            self._access.with_file,
             points=lambda: self._file.points,
             taken=self._acked.__contains__,
             done=self._finish,
@@ -130,22 +127,19 @@ class Spool:
         )
         self._recovery = Recovery(
             file.path.parent,
-            self._with_file,
+            self._access.with_file,
             max_bytes=settings.max_bytes,
             came=self._came_late,
             ended=self._recovered,
         )
         self._late: Callable[[int, int], None] | None = None
         self._opened = asyncio.Event()
-        self._unreadable_file = UnreadableFile()
-        self._gaps = Gaps(self._with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
+        self._gaps = Gaps(self._access.with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
         self._most_deleted = MOST_DELETED
         self._error = ""
-        self._commits = 0
-        self._stored_readings = 0
-        self._payload_bytes = 0
+        self._done = Done()
         self._closed = False
 
     @classmethod
@@ -203,7 +197,7 @@ class Spool:
             f"Opening the spool {self._file.path}: it is looked through, which takes seconds a gigabyte where it is "
             "damaged. It goes on by itself."
         )
-        async with self._lock:
+        async with self._access.lock:
             try:
                 await self._settle()
             except SpoolError as error:
@@ -346,7 +340,7 @@ class Spool:
             await self._commit()  # Whoever looks for them on disk must not miss them. A full spool makes room first.
         while True:
             found: list[Row] | Closed = []
-            async with self._using_file("reading from"):
+            async with self._access.using("reading from"):
                 await self._settle()
                 last_seq = self._file.totals.last_seq
                 found = await self._reader.find(
@@ -423,11 +417,11 @@ class Spool:
 
     def memory(self, device: str) -> Memory:
         """What this device's adapter remembers, kept in the spool's file."""
-        return Memory(self._with_file, device)
+        return Memory(self._access.with_file, device)
 
     async def forget_others(self, devices: Iterable[str]) -> None:
         """Forgets what adapters remember of any other device than these."""
-        await forget_others(self._with_file, devices)
+        await forget_others(self._access.with_file, devices)
 
     def thin_by(self, rules: ThinningRules) -> None:
         """Says what may be thinned from now on. It counts where `when_full` is `thin`."""
@@ -450,7 +444,7 @@ class Spool:
         Args:
             max_rows: rows that are kept; the oldest make room.
         """
-        return Audit(self._with_file, max_rows=max_rows)
+        return Audit(self._access.with_file, max_rows=max_rows)
 
     async def flush(self) -> None:
         """Returns once everything that was appended and acknowledged before the call is on disk.
@@ -491,7 +485,7 @@ class Spool:
             if self._mark_timer is not None:
                 self._mark_timer.cancel()
             self._wake.set()
-            async with self._lock:
+            async with self._access.lock:
                 await self._file.close()
 
     async def run(self) -> None:
@@ -525,7 +519,7 @@ class Spool:
                     self._wake.set()
                 if not self._line and loop.time() >= next_look:
                     next_look = loop.time() + SPACE_INTERVAL_S
-                    async with self._using_file("giving back space of"):
+                    async with self._access.using("giving back space of"):
                         await self._settle()
                         await self._file.give_back_space()
             except SpoolError:
@@ -552,47 +546,15 @@ class Spool:
     @property
     def stats(self) -> SpoolStats:
         """What there is to know about the spool now."""
-        totals = self._file.totals
-        file_bytes, used_bytes = self._file.size_bytes, totals.size_bytes + totals.aside_bytes
-        wanted_h = self._settings.autonomy_hours
-        return SpoolStats(
-            state="failing" if self._error else "ok",
+        return stats_of(
+            self._file,
+            self._settings,
             error=self._error,
-            backlog_batches=totals.batches,
-            backlog_readings=totals.readings,
-            backlog_bytes=totals.size_bytes,
-            set_aside_batches=totals.aside_batches,
-            set_aside_readings=totals.aside_readings,
-            set_aside_bytes=totals.aside_bytes,
-            accepted_batches=totals.accepted_batches + self._hold.batches,
-            accepted_readings=totals.accepted_readings + self._hold.readings,
-            dropped=dict(self._file.dropped),
-            gaps_to_tell=len(self._file.ledger),
-            last_seq=max(totals.last_seq, self._hold.given),
-            blocks=totals.blocks,
-            block_readings=totals.block_readings,
-            block_bytes=totals.block_bytes,
-            oldest_at_ns=totals.oldest_at_ns,
-            file_bytes=file_bytes,
-            commits=self._commits,
-            readings_per_commit=self._stored_readings / self._commits if self._commits else 0.0,
+            hold=self._hold,
+            done=self._done,
             waiting_readings=self._line.readings,
-            hold_ms=self._settings.hold_ms,
-            passed_batches=self._hold.batches,
-            passed_readings=self._hold.readings,
-            payload_bytes=self._payload_bytes,
-            written_bytes=self._file.written_bytes,
-            quarantined=self._file.quarantined,
-            rescuing=bool(self._file.rescues),
             rescued_readings=self._recovery.readings,
-            notice=self._file.notice,
-            forecast=self._outlook.forecast(
-                used_bytes=used_bytes,
-                row_bytes=totals.size_bytes - totals.block_bytes,
-                max_bytes=self._settings.max_bytes,
-                disk_room_bytes=self._file.free_bytes + max(0, file_bytes - used_bytes),
-                wanted_s=None if wanted_h is None else wanted_h * 3600,
-            ),
+            outlook=self._outlook,
         )
 
     def _abandon(self) -> bool:
@@ -621,32 +583,6 @@ class Spool:
             "They are counted as dropped; the other readings are not affected. Please report this."
         )
 
-    @asynccontextmanager
-    async def _using_file(self, doing: str) -> AsyncIterator[None]:
-        """The file for one user at a time; ends the block early, and replaces the file, where it proves damaged."""
-        async with self._lock:
-            try:
-                yield
-                self._unreadable_file.worked(doing)
-            except Damaged:
-                await self._replace()
-            except SpoolError as error:
-                cause = error.__cause__  # of a file that could not be opened
-                if cause is None or self._unreadable_file.failed(doing, cause) is not Verdict.GIVE_UP:
-                    raise
-                await self._replace()
-            except (sqlite3.Error, MemoryError) as error:
-                verdict = self._unreadable_file.failed(doing, error)
-                if verdict is Verdict.GIVE_UP or (isinstance(error, sqlite3.Error) and is_damage(error)):
-                    await self._replace()
-                    return
-                if verdict is Verdict.REOPEN:
-                    await self._file.reconnect()
-                raise SpoolError(
-                    f"{doing.capitalize()} the spool {self._file.path}: {error}. {advice(error)} "
-                    "Nothing that was accepted is lost; it is tried again."
-                ) from error
-
     async def _commit_all(self) -> None:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
         goal = self._line.entered
@@ -654,24 +590,11 @@ class Spool:
         while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks or self._noted:
             await self._commit()
 
-    async def _with_file(self, doing: str, work: Callable[[SpoolFile], Awaitable[_Result]]) -> _Result:
-        """What `work` makes of the file, in which nothing is in doubt.
-
-        Raises:
-            SpoolError: the disk refuses, or the file was damaged and a fresh one has taken its place.
-        """
-        async with self._using_file(doing):
-            await self._settle()
-            return await work(self._file)
-        raise SpoolError(
-            f"{doing.capitalize()} the spool {self._file.path}: it was damaged and is replaced; try again."
-        )
-
     async def _note_passed(self, passed: Passed | None) -> None:
         """Writes down what was never written, and how far the numbers may come."""
         if passed is not None:
             seen = {**self._seen}
-            await self._with_file("counting in", lambda file: file.note_passed(passed, seen))
+            await self._access.with_file("counting in", lambda file: file.note_passed(passed, seen))
             self._hold.noted(passed, asyncio.get_running_loop().time())
             self._seen = {device: at_ns for device, at_ns in self._seen.items() if seen.get(device) != at_ns}
 
@@ -689,7 +612,7 @@ class Spool:
             return held
 
         try:
-            async with self._using_file("writing to"):
+            async with self._access.using("writing to"):
                 await self._settle()
                 self._let_passed_go()
                 taken = self._front(what_is_due=what_is_due)
@@ -838,17 +761,13 @@ class Spool:
             self._made_room = not group.taken and not deletions_left
         self._disarm()
         self._arm()
-        stored_readings = sum(waiting.readings for waiting in group.stored)
-        self._metrics.stored.inc(stored_readings)
+        self._metrics.stored.inc(self._done.note(group.stored))
         self._outlook.stored(group.stored)
         for cause, count in group.lost.items():
             self._metrics.dropped.labels(cause).inc(count)
         for cause in group.gaps.begun if group.gaps is not None else ():
             self._metrics.gaps.labels(cause).inc()
         self._error = ""
-        self._commits += 1
-        self._stored_readings += stored_readings
-        self._payload_bytes += sum(len(waiting.data) for waiting in group.stored)
         if self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
             self._hurry()
         if self._line:

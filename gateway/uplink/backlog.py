@@ -15,7 +15,7 @@ from typing import Final
 from gateway.uplink.contract import Row, Spool
 from gateway.uplink.coverage import Coverage
 from gateway.uplink.holds import Holds
-from gateway.uplink.rate import TokenBucket
+from gateway.uplink.rate import TokenBucket, burst_of
 from gateway.uplink.throttle import Throttle
 from gateway.uplink.turns import in_turns
 
@@ -23,7 +23,6 @@ __all__ = ["BacklogReader"]
 
 CHUNK_READINGS: Final = 32_768
 _QUEUE_ROWS: Final = 32
-_BURST_S: Final = 0.1
 _SUSPICION_S: Final = 1.0  # numbers left out between offers are looked up together, at most this often
 
 
@@ -53,7 +52,7 @@ class BacklogReader:
         self._coverage = coverage
         self._holds = holds
         self._throttle = Throttle(most=rate, now_s=clock())
-        self._bucket = TokenBucket(rate=self._throttle.rate, burst=_burst(self._throttle.rate), now_s=clock())
+        self._bucket = TokenBucket(rate=self._throttle.rate, burst=burst_of(self._throttle.rate), now_s=clock())
         self._clock = clock
         self._wake_sender = wake_sender
         self._ready: asyncio.Queue[Row] = asyncio.Queue(_QUEUE_ROWS)
@@ -69,7 +68,7 @@ class BacklogReader:
         now_s = self._clock()
         self._throttle.answered(took_s, now_s, draining=draining)
         rate = self._throttle.rate
-        self._bucket.set_rate(rate, burst=_burst(rate), now_s=now_s)
+        self._bucket.set_rate(rate, burst=burst_of(rate), now_s=now_s)
 
     def wake(self) -> None:
         """Says that rows may have become due, or a hold may have begun."""
@@ -101,19 +100,13 @@ class BacklogReader:
         after, upto = self._coverage.query()
         rows = await self._spool.pending(after=after, limit_readings=CHUNK_READINGS, upto=upto)
         for row in in_turns(self._coverage.fetched(rows, upto=upto)):
-            await self._pace(len(row.batch))
+            await self._bucket.pace(len(row.batch), self._clock)
             if row.device in self._holds:
                 self._coverage.hold(row.seq)
                 continue
             self._coverage.own(row.seq)
             await self._ready.put(row)
             self._wake_sender()
-
-    async def _pace(self, readings: int) -> None:
-        wait_s = self._bucket.wait_s(self._clock())
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        self._bucket.take(readings, self._clock())
 
     async def _sleep(self) -> None:
         release_s = self._holds.next_release_s()
@@ -122,7 +115,3 @@ class BacklogReader:
                 await self._woken.wait()
         except TimeoutError:
             return
-
-
-def _burst(rate: float) -> float:
-    return max(1.0, rate * _BURST_S)

@@ -16,7 +16,7 @@ from gateway.config.models import UplinkSettings
 from gateway.config.words import many
 from gateway.errors import UplinkError
 from gateway.uplink.client import MqttClient
-from gateway.uplink.session import CONNECT_S, broker_name, broker_port, tls_of
+from gateway.uplink.session import CONNECT_S, broker_name, broker_port, client_id, tls_of
 from gateway.uplink.troubles import connect_trouble
 
 __all__ = ["probe"]
@@ -40,7 +40,7 @@ async def probe(settings: UplinkSettings, *, gateway_id: str) -> str:
         broker_port(settings),
         tls=await tls_of(settings),
         protocol=ProtocolVersion.V5 if settings.protocol == "5" else ProtocolVersion.V311,
-        identifier=f"{settings.client_id or f'tidegate-{gateway_id}'}-test",
+        identifier=f"{client_id(settings, gateway_id=gateway_id)}-test",
         username=settings.username,
         password=settings.password,
         keepalive_s=settings.keepalive,

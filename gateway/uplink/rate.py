@@ -1,8 +1,19 @@
-"""A token bucket: how fast the backlog may flow. Pure; the clock is passed in."""
+"""A token bucket: how fast the backlog may flow. The clock is passed in; only `pace` waits."""
 
 from __future__ import annotations
 
-__all__ = ["TokenBucket"]
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["TokenBucket", "burst_of"]
+
+_BURST_S: Final = 0.1
+
+
+def burst_of(rate: float) -> float:
+    """The burst that suits a rate of readings a second."""
+    return max(1.0, rate * _BURST_S)
 
 
 class TokenBucket:
@@ -39,6 +50,18 @@ class TokenBucket:
         """Takes tokens; call it when `wait_s` was 0."""
         self._fill(now_s)
         self._tokens -= tokens
+
+    async def pace(self, tokens: int, clock: Callable[[], float]) -> None:
+        """Waits until something may be taken, and takes it.
+
+        Args:
+            tokens: how many.
+            clock: seconds of the clock.
+        """
+        wait_s = self.wait_s(clock())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        self.take(tokens, clock())
 
     def _fill(self, now_s: float) -> None:
         self._tokens = min(self._burst, self._tokens + max(0.0, now_s - self._at_s) * self._rate)

@@ -30,7 +30,7 @@ from gateway.uplink.commands import CommandTraffic
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import connect_trouble, lost_trouble, refusal
 
-__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port", "tls_of"]
+__all__ = ["CONNECT_S", "Session", "broker_name", "broker_port", "client_id", "tls_of"]
 
 CONNECT_S: Final = 10.0
 """Longest time for TCP, TLS and the broker's CONNACK together."""
@@ -63,6 +63,11 @@ async def tls_of(settings: UplinkSettings) -> ssl.SSLContext | None:
 def broker_name(settings: UplinkSettings) -> str:
     """The broker as people write it: host:port."""
     return f"{settings.host}:{broker_port(settings)}"
+
+
+def client_id(settings: UplinkSettings, *, gateway_id: str) -> str:
+    """The gateway's client id: as configured, else made of its name."""
+    return settings.client_id or f"tidegate-{gateway_id}"
 
 
 def _trouble(topic: str, reason: ReasonCode) -> str | None:
@@ -129,7 +134,7 @@ class Session:
             tls=await tls_of(settings),
             on_answer=self._answered,
             on_message=_ignore if self._commands is None else self._commands.received,
-            identifier=settings.client_id or f"tidegate-{self._gateway_id}",
+            identifier=client_id(settings, gateway_id=self._gateway_id),
             protocol=ProtocolVersion.V5 if settings.protocol == "5" else ProtocolVersion.V311,
             username=settings.username,
             password=settings.password,

@@ -24,7 +24,7 @@ from gateway.errors import ModuleError
 from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.library import read_pinned
-from gateway.wasm.manifest import Manifest, parse_manifest
+from gateway.wasm.manifest import Manifest
 from gateway.wasm.plan import Step, Tag, own_params, plan_chain
 from gateway.wasm.shadow import Shadow
 from gateway.wasm.split import join, split
@@ -252,7 +252,6 @@ def _manifest(settings: FilterSettings | ShadowSettings, base: Path) -> Manifest
     Another file must not say which points the pinned one makes.
     """
     try:
-        file = read_pinned(settings.module, base, settings.sha256)
-        return parse_manifest(file.wasm, str(file.path))
+        return read_pinned(settings.module, base, settings.sha256).manifest()
     except ModuleError:
         return None

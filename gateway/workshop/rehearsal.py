@@ -10,7 +10,7 @@ from __future__ import annotations
 from itertools import count
 from pathlib import Path
 
-from gateway.check import chain_of, tags_of
+from gateway.check import chains_of, tags_of
 from gateway.config import keypath
 from gateway.config.models import Config
 from gateway.errors import ConfigError, Problem
@@ -49,8 +49,8 @@ def rehearse(config: Config, source: str) -> None:
 def _problems(config: Config, host: Host) -> dict[str, Problem]:
     """What does not start, by key path."""
     found: dict[str, Problem] = {}
+    plans = chains_of(config, config.devices)
     for device in config.devices:
-        steps = chain_of(config, device)
         numbers = count(1)
         chain = build_chain(
             host,
@@ -61,7 +61,7 @@ def _problems(config: Config, host: Host) -> dict[str, Problem]:
             intern=lambda *_, numbers=numbers: next(numbers),
         )
         chain.start(0)
-        for step, health in zip(steps, chain.health(0), strict=True):
+        for step, health in zip(plans[device.name], chain.health(0), strict=True):
             below = keypath.item("filters", step.place)
             for where, told in ((below, health), (keypath.key(below, "shadow"), health.shadow)):
                 if told is not None and told.failures:

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from gateway.batch import Kind
-from gateway.config.models import NAME_PATTERN, Name
+from gateway.config.keys import NAME_PATTERN, Name
 from gateway.errors import BadBatch
 from gateway.points import Point
 from gateway.spool.blocks import Left

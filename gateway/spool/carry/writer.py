@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from gateway.errors import BadBatch, SpoolError
+from gateway.files import sync_folder
 from gateway.points import Point
 from gateway.spool.block import Entry
 from gateway.spool.block.layout import MOST_READINGS
@@ -189,7 +190,8 @@ def whole_file(path: Path, *, replace: bool = False) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-        _sync_folder(path.absolute().parent)
+        with suppress(OSError):  # Some file systems of USB sticks refuse it; the file itself is on the disk.
+            sync_folder(path.absolute().parent)
     except OSError as error:
         if error.filename is not None and str(error.filename) not in (str(part), str(path)):
             raise
@@ -203,15 +205,6 @@ def _advice(error: OSError) -> str:
     if error.errno == errno.EFBIG:
         return "Its file system takes no file that large, as FAT does above 4 GB: take a medium with exFAT or ext4"
     return "Is it mounted for writing, and has it room?"
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # Some file systems of USB sticks refuse it; the file itself is on the disk.
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _pieces(items: Iterable[Any], size: int) -> Iterator[Sequence[Any]]:

@@ -18,6 +18,7 @@ from typing import Final
 import aiosqlite
 
 from gateway.errors import SpoolError
+from gateway.files import sync_folder
 from gateway.spool.files import move_aside
 
 __all__ = ["write_anew"]
@@ -56,8 +57,4 @@ def _put_in_place(copy: Path, path: Path, *, at_ns: int) -> None:
     if path.exists():
         move_aside(path, at_ns=at_ns, why="found")
     copy.rename(path)
-    descriptor = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)

@@ -23,8 +23,8 @@ from gateway.uplink.contract import Message
 from gateway.uplink.forward.progress import Progress, Ranges
 from gateway.uplink.json_format import JsonFormat
 from gateway.uplink.packets import too_large
-from gateway.uplink.rate import TokenBucket
-from gateway.uplink.session import Session
+from gateway.uplink.rate import TokenBucket, burst_of
+from gateway.uplink.session import Session, client_id
 from gateway.uplink.topics import Topics
 from gateway.uplink.troubles import refusal
 from gateway.uplink.window import Delivery, Flight, Window
@@ -32,7 +32,6 @@ from gateway.uplink.window import Delivery, Flight, Window
 __all__ = ["Forwarded", "Planned", "forward", "plan"]
 
 _LEAVING_S: Final = 2.0
-_BURST_S: Final = 0.1
 _CAREFUL_ROWS: Final = 100
 _PAUSE_S: Final = 0.5
 _BREATH_ROWS: Final = 16
@@ -138,9 +137,9 @@ class _Forwarder:
     ) -> None:
         self._carried = carried
         self._progress = progress
-        self._had = progress.delivered.copy()
+        self._had_before = progress.delivered.copy()
         self._clock = clock
-        self._bucket = TokenBucket(rate=rate, burst=max(1.0, rate * _BURST_S), now_s=clock())
+        self._bucket = TokenBucket(rate=rate, burst=burst_of(rate), now_s=clock())
         self._answer = asyncio.Event()
         self._careful_rows = 0
         self._befores: dict[int, int] = {}
@@ -149,7 +148,6 @@ class _Forwarder:
         self._topics = Topics(carried.header.topic, gateway_id=carried.header.gateway)
 
     async def run(self) -> Forwarded:
-        self._done.skipped = sum(row.seq in self._had for row in self._carried.rows()) if self._had.pairs() else 0
         while True:
             before = (self._done.batches, len(self._done.refused))
             try:
@@ -187,7 +185,7 @@ class _Forwarder:
 
     def _new_session(self) -> Session:
         gateway = self._carried.header.gateway
-        own_id = self._settings.client_id or f"tidegate-{gateway}"
+        own_id = client_id(self._settings, gateway_id=gateway)
         return Session(
             structs.replace(self._settings, client_id=f"{own_id}-carried"),
             gateway_id=gateway,
@@ -211,7 +209,7 @@ class _Forwarder:
         # Opening a block takes tens of milliseconds; in a thread, so that answers and pings are not kept waiting.
         while some := await asyncio.to_thread(lambda: list(islice(rows, _BREATH_ROWS))):
             for row, before in some:
-                await self._pace(row.readings)
+                await self._bucket.pace(row.readings, self._clock)
                 await self._deliver(row, before, fmt)
                 self._progress.save_if_due()
         while len(self._window):
@@ -219,11 +217,13 @@ class _Forwarder:
 
     def _due(self) -> Iterator[tuple[Row, int]]:
         """What the broker has not got, each with the number of the batch before it in the file."""
-        before = 0
+        before = skipped = 0
         for row in self._carried.rows():
             if row.seq not in self._had:
                 yield row, before
+            skipped += row.seq in self._had_before
             before = row.seq
+        self._done.skipped = skipped
 
     async def _deliver(self, row: Row, before: int, fmt: JsonFormat) -> None:
         delivery = Delivery(row, replayed=False, messages=fmt.messages(row, replayed=True))
@@ -282,12 +282,6 @@ class _Forwarder:
             self._done.batches += 1
             self._done.readings += readings
             self._progress.add(before + 1, seq)
-
-    async def _pace(self, readings: int) -> None:
-        wait_s = self._bucket.wait_s(self._clock())
-        if wait_s > 0:
-            await asyncio.sleep(wait_s)
-        self._bucket.take(readings, self._clock())
 
     async def _wait(self) -> None:
         self._answer.clear()

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from gateway.config.models import DeviceSettings, Seconds, TagSettings
+from gateway.config.keys import Seconds
+from gateway.config.models import DeviceSettings, TagSettings
 
 
 class BenchTag(TagSettings, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 import pytest
 
-from gateway.config.models import UplinkSettings, is_secret
+from gateway.config.keys import is_secret
+from gateway.config.models import UplinkSettings
 from gateway.config.reader import read_config, read_draft
 from gateway.errors import ConfigError
 from tests.gateway.config.bench_model import MODELS

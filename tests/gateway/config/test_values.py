@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import Meta, inspect
 
-from gateway.config.models import NAME_PATTERN, Name, PlantPath
+from gateway.config.keys import NAME_PATTERN, Name, PlantPath
 from gateway.config.values import bare, converted, fits, guessed
 from gateway.config.words import FromEnvironment
 

@@ -85,7 +85,7 @@ def break_next_commit(spool: Spool, monkeypatch: pytest.MonkeyPatch, *, reached_
 
 async def replace(spool: Spool) -> None:
     """What the discovery of damage does: the file is moved aside, and a fresh one goes on."""
-    async with spool._lock:
+    async with spool._access.lock:
         await spool._replace()
 
 

@@ -107,7 +107,7 @@ async def test_a_fresh_file_knows_how_far_held_numbers_have_come(path, tmp_path)
             await stand(spool, broker, mark + 1)
             spool.ack(broker.offered)
             await append
-        async with spool._lock:
+        async with spool._access.lock:
             await spool._replace()
             copy = copy_of(path, tmp_path / "crashed" / "spool.db", ".lock")
     async with running(copy) as spool:
@@ -217,7 +217,7 @@ async def test_a_block_that_was_being_made_is_given_up_where_the_file_is_replace
         monkeypatch.setattr(recovery, "REST_PART", 1e6)
         await replace(spool)
         await until(lambda: spool.stats.rescued_readings)
-        await spool._with_file("merging", lambda file: spool._merger._store(file, block))
+        await spool._access.with_file("merging", lambda file: spool._merger._store(file, block))
         monkeypatch.undo()
     async with running(path) as spool:
         await rescued(spool)
@@ -249,7 +249,7 @@ async def test_what_a_file_that_was_set_back_in_mid_life_lost_is_counted_also_wh
         old = tmp_path / "old.db"
         shutil.copy(path, old)
         last = [await spool.append("plc", batch_of(1)) for _ in range(5)][-1]
-        async with spool._lock:
+        async with spool._access.lock:
             await spool._file.reconnect()
             shutil.copy(old, path)
             catch_up = spool._file._catch_up
@@ -394,7 +394,7 @@ async def test_what_was_rescued_is_rescued_again(path):
 async def test_who_is_cancelled_while_the_spool_closes_is_counted(path):
     metrics = Metrics()
     async with running(path, metrics=metrics, max_waiting_readings=1) as spool:
-        async with spool._lock:
+        async with spool._access.lock:
             first = asyncio.create_task(spool.append("plc", batch_of(5)))
             await until(lambda: len(spool._line))
             waits = asyncio.create_task(spool.append("plc", batch_of(7)))
