@@ -29,6 +29,19 @@ class StoredRow(NamedTuple):
     batch: Batch
 
 
+class Unchanged:
+    """A chain that changes nothing, and what it gives."""
+
+    set_aside = None
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    @staticmethod
+    def apply(batch: Batch, now_ns: int) -> Unchanged:
+        return Unchanged(batch)
+
+
 class MemoryLedger:
     """The gap ledger's contract in memory."""
 

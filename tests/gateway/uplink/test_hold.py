@@ -10,19 +10,8 @@ from gateway.flow import Flow
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 from tests.gateway.spool.harness import running
-from tests.gateway.uplink.support import Wire, connected, subscribed, uplink_of
+from tests.gateway.uplink.support import Unchanged, Wire, connected, subscribed, uplink_of
 from tests.waiting import until
-
-
-class All:
-    """A chain that changes nothing."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch, self.set_aside = batch, None
-
-    @staticmethod
-    def apply(batch: Batch, now_ns: int) -> "All":
-        return All(batch)
 
 
 class Gateway:
@@ -32,7 +21,7 @@ class Gateway:
         metrics = Metrics()
         self.spool = spool
         self.uplink = uplink_of(spool, port, metrics=metrics, keepalive=5)
-        self.emit = Flow(spool, self.uplink, metrics).emit("press", lambda: All)
+        self.emit = Flow(spool, self.uplink, metrics).emit("press", lambda: Unchanged)
         self.point = spool.points.intern("s/a/l/press/force", device="press", kind=Kind.F64)
 
     def batch(self, value: float) -> Batch:
