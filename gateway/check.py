@@ -22,7 +22,7 @@ from gateway.config.words import found, many
 from gateway.errors import ModuleError, Problem
 from gateway.policy import policy_problems
 from gateway.wasm.library import NotPinned, read_pinned, resolve
-from gateway.wasm.manifest import Manifest, check_params, parse_manifest, read_manifest
+from gateway.wasm.manifest import Manifest, check_params, read_manifest
 from gateway.wasm.plan import Step, Tag, output_mistakes, plan_chain
 
 __all__ = ["MODELS", "chain_of", "chains_of", "load", "tags_of"]
@@ -153,8 +153,7 @@ def _module(
     settings: FilterSettings | ShadowSettings, params: Mapping[str, Any], where: str, base: Path
 ) -> tuple[Manifest | None, list[Problem]]:
     try:
-        file = read_pinned(settings.module, base, settings.sha256)
-        manifest = parse_manifest(file.wasm, str(file.path))
+        manifest = read_pinned(settings.module, base, settings.sha256).manifest()
     except NotPinned as error:
         return None, [Problem(keypath.key(where, "sha256"), str(error))]
     except ModuleError as error:

@@ -86,7 +86,8 @@ class ModbusAdapter:
         self._running: Sweep | None = None
         self._live: bool | None = None
         self._ages = Ages(self._items)
-        self._scans = Scans(endpoint_of(settings), (item.interval_s for item in self._items))
+        intervals_s = (item.interval_s for item in self._items)
+        self._scans = Scans(endpoint_of(settings), intervals_s, pause_s=settings.pause_ms / 1000)
 
     async def run(self, emit: Emit) -> None:
         """Polls and emits until cancelled. Leaves no connection and no task behind.

@@ -31,8 +31,6 @@ class Endpoint(NamedTuple):
     port: int = 0
     tls: TlsClientSettings | None = None
     serial: SerialSettings | None = None
-    pause_s: float = 0.0
-    """Least pause before each request of one device; another one on the same connection may have its own."""
 
     @property
     def is_rtu(self) -> bool:
@@ -49,8 +47,7 @@ def endpoint_of(settings: ModbusSettings) -> Endpoint:
     if transport == "rtu":
         return Endpoint(transport, serial=settings.serial)
     tls = (settings.tls or TlsClientSettings()) if transport == "tls" else None
-    host, port = settings.host or "", settings.port or _PORTS[transport]
-    return Endpoint(transport, host, port, tls, pause_s=settings.pause_ms / 1000)
+    return Endpoint(transport, settings.host or "", settings.port or _PORTS[transport], tls)
 
 
 def char_s(serial: SerialSettings) -> float:

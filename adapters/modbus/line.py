@@ -54,8 +54,7 @@ class Line:
 
     def __init__(self, settings: ModbusSettings, *, own: bool = False) -> None:
         endpoint = endpoint_of(settings)
-        self._pause_s = endpoint.pause_s
-        endpoint = endpoint._replace(pause_s=0.0)  # devices with other pauses may share the connection
+        self._pause_s = settings.pause_ms / 1000  # others on the connection may have another one
         self._timeout_s = settings.timeout_s
         self._serial = endpoint.serial
         self._ended = False

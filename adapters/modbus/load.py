@@ -44,9 +44,9 @@ def load_of(request: Request, endpoint: Endpoint) -> Load:
     return Load(asked, answer, wire_s)
 
 
-def cycle_s(requests: Iterable[Request], endpoint: Endpoint) -> float:
-    """How long it takes to read these once from a device that answers as usual."""
-    return sum(load_of(request, endpoint).wire_s + endpoint.pause_s + USUAL_ANSWER_S + _OWN_S for request in requests)
+def cycle_s(requests: Iterable[Request], endpoint: Endpoint, *, pause_s: float = 0.0) -> float:
+    """How long it takes to read these once from a device that answers as usual, with a pause before each."""
+    return sum(load_of(request, endpoint).wire_s + pause_s + USUAL_ANSWER_S + _OWN_S for request in requests)
 
 
 def utilisation(requests: Iterable[Request], endpoint: Endpoint) -> float:

@@ -38,13 +38,13 @@ def plan(settings: ModbusSettings) -> list[str]:
     lines = slips[:_MOST_SLIPS]
     if len(slips) > _MOST_SLIPS:
         lines.append(f"note: and so {many(len(slips) - _MOST_SLIPS, 'tag')} more")
-    lines.append(_connection(endpoint, shared=settings.share_connection))
+    lines.append(_connection(settings, endpoint))
     lines += [_line(request) for request in requests[:_MOST_LINES]]
     if len(requests) > _MOST_LINES:
         lines.append(f"and {many(len(requests) - _MOST_LINES, 'request')} more")
     by_class = sorted(requests, key=lambda request: request.interval_s)
     for interval_s, group in groupby(by_class, key=lambda request: request.interval_s):
-        lines += _scan_class(interval_s, [*group], endpoint)
+        lines += _scan_class(interval_s, [*group], endpoint, pause_s=settings.pause_ms / 1000)
     return lines + _load(requests, endpoint)
 
 
@@ -74,7 +74,7 @@ def _port(device: ModbusSettings) -> str:
     return line_of(device.serial)
 
 
-def _connection(endpoint: Endpoint, *, shared: bool) -> str:
+def _connection(settings: ModbusSettings, endpoint: Endpoint) -> str:
     serial, tls = endpoint.serial, endpoint.tls
     if serial is not None:
         form = f"8{serial.parity[0].upper()}{serial.stop_bits}"
@@ -88,18 +88,18 @@ def _connection(endpoint: Endpoint, *, shared: bool) -> str:
         roots = f"roots from {tls.ca_file}" if tls.ca_file else "the system's roots"
         text += f" ({roots})" if tls.verify else " WITHOUT CHECKING THE DEVICE'S CERTIFICATE"
         text += ", own certificate" if tls.cert_file else ""
-    if endpoint.pause_s:
-        text += f", a pause of {1000 * endpoint.pause_s:g} ms before each request"
-    others = ", with all devices there that share the connection" if shared else ""
+    if settings.pause_ms:
+        text += f", a pause of {settings.pause_ms:g} ms before each request"
+    others = ", with all devices there that share the connection" if settings.share_connection else ""
     return f"{text}; one request at a time{others}"
 
 
-def _scan_class(interval_s: float, requests: Sequence[Request], endpoint: Endpoint) -> list[str]:
+def _scan_class(interval_s: float, requests: Sequence[Request], endpoint: Endpoint, *, pause_s: float) -> list[str]:
     tags = sum(len(request.items) for request in requests)
     registers = sum(request.count for request in requests if not request.table.is_bits)
     bits = sum(request.count for request in requests if request.table.is_bits)
     amounts = [many(registers, "register")] * bool(registers) + [many(bits, "bit")] * bool(bits)
-    took_s = cycle_s(requests, endpoint)
+    took_s = cycle_s(requests, endpoint, pause_s=pause_s)
     text = (
         f"every {interval_s:g} s: {many(tags, 'tag')} in {many(len(requests), 'request')} ({', '.join(amounts)}); "
         f"about {1000 * took_s:.0f} ms a cycle if the device answers within {1000 * USUAL_ANSWER_S:g} ms"

@@ -30,10 +30,12 @@ class Scans:
     Args:
         endpoint: where it is.
         intervals_s: of its scan classes.
+        pause_s: least pause before each of its requests.
     """
 
-    def __init__(self, endpoint: Endpoint, intervals_s: Iterable[float]) -> None:
+    def __init__(self, endpoint: Endpoint, intervals_s: Iterable[float], *, pause_s: float) -> None:
         self._endpoint = endpoint
+        self._pause_s = pause_s
         self._scans = {interval_s: _Scan() for interval_s in sorted(set(intervals_s))}
 
     def note(self, interval_s: float, *, took_s: float) -> None:
@@ -61,12 +63,13 @@ class Scans:
         lines = []
         for interval_s, scan in self._scans.items():
             requests = [request for request in asked if request.interval_s == interval_s]
+            predicted_s = cycle_s(requests, self._endpoint, pause_s=self._pause_s)
             lines.append(
                 {
                     "every_s": interval_s,
                     "requests": len(requests),
                     "tags": sum(len(request.items) for request in requests),
-                    "predicted_ms": round(cycle_s(requests, self._endpoint) * 1000, 1),
+                    "predicted_ms": round(predicted_s * 1000, 1),
                     "cycle_ms": round(scan.last_s * 1000, 1),
                     "mean_ms": round(scan.mean_s * 1000, 1),
                     "cycles": scan.cycles,

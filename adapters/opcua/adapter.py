@@ -113,18 +113,12 @@ class OpcuaAdapter:
                     places,
                     session=session,
                     subscriptions=[one.granted.id for one in subscriptions],
+                    items_per_request=limits.items_per_request,
                     refused=continuity.refused,
                     short=continuity.short,
                 )
-                items = partial(
-                    reader.look_after,
-                    monitored,
-                    session,
-                    limits.items_per_request,
-                    places=places,
-                )
                 chores = {
-                    "items": items,
+                    "items": partial(reader.look_after, monitored, session, places),
                     "types": partial(reader.learn, shapes),
                     "polling": partial(reader.poll, monitored, Poller(session, places)),
                     "sign of life": partial(_stay_alive, session),

@@ -17,9 +17,7 @@ from adapters.opcua.failures import FAILURES, explain
 from adapters.opcua.session import Session
 from adapters.opcua.wire import DAMAGE, Malformed, count
 
-__all__ = ["HIERARCHICAL", "as_many", "in_parts", "or_lost", "results_of"]
-
-HIERARCHICAL: Final = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
+__all__ = ["as_many", "in_parts", "or_lost", "results_of"]
 
 _TOO_MUCH: Final = (
     ua.uaerrors.BadTooManyOperations,

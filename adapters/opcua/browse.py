@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 
 from asyncua import ua
 
-from adapters.opcua.ask import HIERARCHICAL, as_many, in_parts, or_lost, results_of
+from adapters.opcua.ask import as_many, in_parts, or_lost, results_of
 from adapters.opcua.session import Session
 
-__all__ = ["SUBTYPE", "Found", "browse", "browse_on"]
+__all__ = ["HIERARCHICAL", "SUBTYPE", "Found", "browse", "browse_on"]
 
 _NODES_PER_REQUEST: Final = 100
 _REFERENCES_PER_ANSWER: Final = 1_000
@@ -25,6 +25,7 @@ _POINTS_PER_REQUEST: Final = 10
 _NO_POINTS: Final = int(ua.StatusCodes.BadNoContinuationPoints)
 _LEAST_RESULT_BYTES: Final = 12
 
+HIERARCHICAL: Final = ua.NodeId(ua.ObjectIds.HierarchicalReferences)
 SUBTYPE: Final = ua.NodeId(ua.ObjectIds.HasSubtype)
 
 

@@ -57,6 +57,7 @@ class MonitoredItems:
         places: where each tag is, by its index.
         session: where to ask.
         subscriptions: ids at the server, one for each of `layout.intervals`; none where the server offers none.
+        items_per_request: most that the server takes at once, as it says itself; 0 where it sets no limit.
         refused: what was refused before, where the subscriptions were taken over; else nothing.
         short: what was not granted before; the same.
 
@@ -73,6 +74,7 @@ class MonitoredItems:
         *,
         session: Session,
         subscriptions: Sequence[int],
+        items_per_request: int,
         refused: Mapping[int, int],
         short: Mapping[str, int],
     ) -> None:
@@ -81,16 +83,15 @@ class MonitoredItems:
         self._session = session
         self.subscriptions = subscriptions
         self._groups = group_of(settings)
-        self._most = ITEMS_PER_REQUEST
+        self._most = min(ITEMS_PER_REQUEST, items_per_request or ITEMS_PER_REQUEST)
         self.refused: dict[int, int] = dict(refused)
         self.short = dict.fromkeys(("deadbands_refused", "queues_shortened", "samplings_slowed"), 0) | dict(short)
 
-    async def ask(self, handles: Sequence[int], items_per_request: int) -> dict[int, int]:
+    async def ask(self, handles: Sequence[int]) -> dict[int, int]:
         """Asks the server to monitor these tags; afterwards `refused` is up to date for them.
 
         Args:
             handles: the tags, by index.
-            items_per_request: most that the server takes at once, as it says itself; 0 where it sets no limit.
 
         Returns:
             StatusCodes of those that the server refused, by handle.
@@ -98,7 +99,6 @@ class MonitoredItems:
         Raises:
             SourceLost: the server does not answer, or refuses the service as a whole.
         """
-        self._most = min(ITEMS_PER_REQUEST, items_per_request or ITEMS_PER_REQUEST)
         refused: dict[int, int] = {}
         known: dict[int, list[tuple[int, ua.NodeId]]] = {}
         for handle, found in (await self._places.find(handles)).items():

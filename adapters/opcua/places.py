@@ -11,7 +11,8 @@ from typing import Final, TypeAlias
 
 from asyncua import ua
 
-from adapters.opcua.ask import HIERARCHICAL, as_many, in_parts, or_lost, results_of
+from adapters.opcua.ask import as_many, in_parts, or_lost, results_of
+from adapters.opcua.browse import HIERARCHICAL
 from adapters.opcua.failures import status_name
 from adapters.opcua.nodes import NodeAddress
 from adapters.opcua.paths import BrowsePath, Place

@@ -107,17 +107,10 @@ class Reader:
                 await self._continuity.forget(gone=True)
                 raise session.lost("waiting for changes", _ended_by(arrival.message.status))
 
-    async def look_after(
-        self,
-        monitored: MonitoredItems,
-        session: Session,
-        items_per_request: int,
-        *,
-        places: Places,
-    ) -> NoReturn:
+    async def look_after(self, monitored: MonitoredItems, session: Session, places: Places) -> NoReturn:
         """Has all tags monitored, and seldom asks again for those that were refused."""
         if not self._continuity.complete:
-            await self._ask(monitored, range(len(self._items.points)), items_per_request)
+            await self._ask(monitored, range(len(self._items.points)))
         self._account(monitored)
         await self._emit(self._refusals(monitored.refused))
         while True:
@@ -129,7 +122,7 @@ class Reader:
                 places.renew((await session.limits()).namespaces)
                 places.forget(monitored.refused)
                 await self._continuity.making_items()
-                await self._ask(monitored, tuple(monitored.refused), items_per_request)
+                await self._ask(monitored, tuple(monitored.refused))
                 self._account(monitored)
 
     async def learn(self, shapes: Shapes) -> NoReturn:
@@ -161,8 +154,8 @@ class Reader:
                 self._say_live(True)
                 await self._emit(self._decoded(body))
 
-    async def _ask(self, monitored: MonitoredItems, handles: Sequence[int], items_per_request: int) -> None:
-        refused = await monitored.ask(handles, items_per_request)
+    async def _ask(self, monitored: MonitoredItems, handles: Sequence[int]) -> None:
+        refused = await monitored.ask(handles)
         await self._continuity.made_items(monitored.refused, monitored.short)
         for_good = sum(code not in CANNOT_BE_MONITORED for code in refused.values())
         if for_good:

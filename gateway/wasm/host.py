@@ -13,7 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeVar
+from typing import Final
 
 from wasmtime import Config, Engine, FuncType, InstancePre, Linker, MemoryType, Module, Store, ValType, WasmtimeError
 
@@ -25,6 +25,7 @@ from gateway.wasm.hostcalls import CALLS, HostCalls
 from gateway.wasm.hostcalls import MODULE as HOST_CALLS
 from gateway.wasm.library import read_pinned
 from gateway.wasm.manifest import ABI, Manifest, parse_manifest
+from gateway.wasm.recent import keep
 from gateway.wasm.watchdog import DEADLINE_TICKS, Watchdog
 
 __all__ = ["EXPORTS", "OPTIONAL_EXPORTS", "PAGE_BYTES", "TOLERATED", "Host", "LoadedModule"]
@@ -33,7 +34,6 @@ PAGE_BYTES: Final = 65_536
 _STACK_BYTES: Final = 262_144
 """A thread of Python's has at least 512 KiB, of which the frames below the guest take some."""
 _TABLE_ELEMENTS: Final = 10_000
-_MOST_KEPT: Final = 64
 EXPORTS: Final = {"tg_abi": 0, "tg_reserve": 1, "tg_configure": 3, "tg_process": 3}
 """The functions that ABI 1 asks for, with their number of i32 parameters; each gives an i32 back."""
 
@@ -143,15 +143,15 @@ class Host:
         refused = self._refused.get(digest)
         if refused is not None:
             raise GuestFailure(refused[0], f"module {path}: {refused[1]}")
-        manifest = parse_manifest(wasm, str(path))
+        manifest = parse_manifest(wasm, str(path), digest=digest)
         try:
             module = self._cache.module(wasm, digest, self._check)
             linked = self._link(module, calls=wasm.count(_HOST_CALLS) > 1)
         except ModuleError as error:
             cause: Cause = error.cause if isinstance(error, GuestFailure) else "load"
-            _keep(self._refused, digest, (cause, str(error)))
+            keep(self._refused, digest, (cause, str(error)))
             raise GuestFailure(cause, f"module {path}: {error}") from None
-        return _keep(self._loaded, digest, LoadedModule(manifest, module, linked, str(path), digest))
+        return keep(self._loaded, digest, LoadedModule(manifest, module, linked, str(path), digest))
 
     def store(self) -> Store:
         """A store with this host's limits, for one instance."""
@@ -231,17 +231,6 @@ class Host:
         start = exports.get("_initialize")
         if start is not None and not (isinstance(start, FuncType) and _takes_i32s(start, 0, results=0)):
             raise ModuleError("its '_initialize' must be a function that takes nothing and gives nothing back")
-
-
-_Kept = TypeVar("_Kept")
-
-
-def _keep(kept: dict[str, _Kept], digest: str, one: _Kept) -> _Kept:
-    """Keeps what was found out about a file; of the latest `_MOST_KEPT` files."""
-    while len(kept) >= _MOST_KEPT:
-        kept.pop(next(iter(kept)), None)  # whoever works with it has it still
-    kept[digest] = one
-    return one
 
 
 def _takes_i32s(function: FuncType, parameters: int, *, results: int) -> bool:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import modules
 from gateway.errors import ModuleError
-from gateway.wasm.manifest import read_wasm
+from gateway.wasm.manifest import Manifest, parse_manifest, read_wasm
 
 __all__ = ["ModuleFile", "NotPinned", "built_in", "is_built_in", "pin_problem", "read_pinned", "resolve"]
 
@@ -37,6 +37,14 @@ class ModuleFile(NamedTuple):
     path: Path
     wasm: bytes
     digest: str
+
+    def manifest(self) -> Manifest:
+        """What the module says of itself.
+
+        Raises:
+            ModuleError: see `read_manifest`.
+        """
+        return parse_manifest(self.wasm, str(self.path), digest=self.digest)
 
 
 def built_in() -> list[str]:

@@ -21,6 +21,7 @@ from msgspec import Meta, Struct
 
 from gateway.batch import Kind
 from gateway.errors import ModuleError
+from gateway.wasm.recent import keep
 from gateway.wasm.sections import MAX_WASM_BYTES, custom_section
 
 __all__ = [
@@ -108,8 +109,7 @@ class _Head(Struct):
     abi: int
 
 
-_MOST_PARSED: Final = 64
-_parsed: Final[dict[bytes, Manifest]] = {}
+_parsed: Final[dict[str, Manifest]] = {}
 """Manifests by the digest of the file, the latest few: a check, a plan and each instance ask for the same ones."""
 
 
@@ -139,24 +139,20 @@ def read_manifest(path: Path) -> Manifest:
     return parse_manifest(read_wasm(path), str(path))
 
 
-def parse_manifest(wasm: bytes, source: str) -> Manifest:
+def parse_manifest(wasm: bytes, source: str, *, digest: str = "") -> Manifest:
     """The manifest in a module's bytes.
 
     Args:
         wasm: the whole file; untrusted.
         source: what to call it in errors.
+        digest: the file's SHA-256, where it is known already: a module may be megabytes.
 
     Raises:
         ModuleError: see `read_manifest`.
     """
-    digest = hashlib.sha256(wasm).digest()
+    digest = digest or hashlib.sha256(wasm).hexdigest()
     known = _parsed.get(digest)
-    if known is None:
-        known = _parse(wasm, source)
-        while len(_parsed) >= _MOST_PARSED:
-            _parsed.pop(next(iter(_parsed)), None)
-        _parsed[digest] = known
-    return known
+    return keep(_parsed, digest, _parse(wasm, source)) if known is None else known
 
 
 def _parse(wasm: bytes, source: str) -> Manifest:

@@ -36,7 +36,7 @@ def test_bytes_are_those_of_the_frames(asked: Request) -> None:
 
 def test_a_pause_is_part_of_the_plan() -> None:
     asked = [request(1), request(10)]
-    assert cycle_s(asked, TCP._replace(pause_s=0.05)) == pytest.approx(cycle_s(asked, TCP) + 0.1)
+    assert cycle_s(asked, TCP, pause_s=0.05) == pytest.approx(cycle_s(asked, TCP) + 0.1)
     what = ModbusSettings(name="d", host="h", pause_ms=50, tags=[ModbusTag(name="a", address=0)])
     told = PROTOCOL.plan(what)
     assert told[0] == "Modbus TCP to h:502, a pause of 50 ms before each request; one request at a time"

@@ -10,13 +10,8 @@ import pytest
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.spool import store
-from tests.gateway.spool.harness import batch_of, break_next_commit, drain, dropped, open_spool, running
+from tests.gateway.spool.harness import batch_of, break_next_commit, drain, dropped, open_spool, rescued, running
 from tests.waiting import until
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
 
 
 async def fill_up(spool):
@@ -204,7 +199,7 @@ async def test_a_file_that_breaks_in_mid_life_is_replaced_and_what_waits_is_stor
         assert seq == seqs[-1] + 1
         assert [row.batch for row in await drain(spool)] == [batch_of(2, mark=99)]
         assert spool.stats.quarantined is not None
-        await until(lambda: not spool.stats.rescuing)
+        await rescued(spool)
         assert spool.stats.dropped == {"spool_damaged": 6000}
         assert spool.stats.state == "ok"
     assert dropped(metrics) == {"spool_damaged": 6000}

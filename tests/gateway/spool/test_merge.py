@@ -19,11 +19,6 @@ from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, d
 from tests.waiting import until
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
-
-
 def heads(*readings, size_bytes=100):
     return [Head(10 + number, START_NS, count, size_bytes) for number, count in enumerate(readings)]
 

@@ -14,13 +14,7 @@ from gateway.spool import store
 from gateway.spool.files import KEPT_ASIDE, aside_name, move_aside
 from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS
 from gateway.spool.spoolfile import SpoolFile
-from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, open_spool, running
-from tests.waiting import until
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
+from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, open_spool, rescued, running
 
 
 async def filled(path, *, rows=20, readings=200):
@@ -186,7 +180,7 @@ async def test_a_damaged_file_is_replaced_by_one_that_numbers_on(path):
     async with running(path, metrics=metrics) as spool:
         assert spool.stats.quarantined is not None
         assert await spool.append("plc", batch_of(1)) == seqs[-1] + 1
-        await until(lambda: not spool.stats.rescuing)
+        await rescued(spool)
         saved = spool.stats.rescued_readings
         assert 0 < saved < 4000
         assert spool.stats.dropped == {"spool_damaged": 4000 - saved}

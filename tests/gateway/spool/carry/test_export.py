@@ -19,8 +19,8 @@ from gateway.spool.carry.contents import Kinds
 from gateway.spool.carry.export import Sender, export_salvaged, export_spool
 from gateway.spool.carry.frames import FrameReader
 from gateway.spool.carry.reader import CarryReader, is_carried
-from tests.gateway.spool.harness import START_NS, batch_of, drain, running
-from tests.gateway.spool.variety import copy_of, make
+from tests.gateway.spool.harness import START_NS, batch_of, copy_of, drain, running
+from tests.gateway.spool.variety import make
 
 
 @pytest.fixture(scope="module")

@@ -9,15 +9,10 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.spool.repair import recovery
 from gateway.spool.reserve import PAGE_BYTES
-from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, read_gaps, running
+from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, read_gaps, rescued, running
 from tests.waiting import until
 
 ROWS = 200
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
 
 
 async def filled(path, *, blocks=1):
@@ -59,10 +54,6 @@ def harm(path, number):
     content = bytearray(path.read_bytes())
     content[(number - 1) * PAGE_BYTES : number * PAGE_BYTES] = b"\xa5" * PAGE_BYTES
     path.write_bytes(content)
-
-
-async def rescued(spool):
-    await until(lambda: not spool.stats.rescuing, what=lambda: spool.stats)
 
 
 async def check(spool, waiting, *, came=None):

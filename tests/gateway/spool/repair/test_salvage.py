@@ -14,8 +14,8 @@ from gateway.spool.codec import checksum, encode
 from gateway.spool.repair.salvage import Salvage
 from gateway.spool.reserve import PAGE_BYTES
 from gateway.spool.stored import StoredBlock, StoredRow
-from tests.gateway.spool.harness import batch_of, running
-from tests.gateway.spool.variety import copy_of, make
+from tests.gateway.spool.harness import batch_of, copy_of, running
+from tests.gateway.spool.variety import make
 
 PAGE = 4096
 """Damaged at once: what a disk loses as one, four of the file's pages."""
