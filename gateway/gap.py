@@ -7,11 +7,11 @@ were delivered is possible: a gap claims no reading that it does not count.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from gateway.batch import Batch
 
-__all__ = ["CAUSES", "JOIN_NS", "Gap", "gap_of", "join", "join_near", "near"]
+__all__ = ["CAUSES", "JOIN_NS", "Gap", "GapKind", "gap_of", "join", "join_near", "near"]
 
 CAUSES: Final = (
     "clock",
@@ -34,6 +34,9 @@ CAUSES: Final = (
 JOIN_NS: Final = 60_000_000_000
 """Gaps of one kind that are at most this far apart are one: what lies between two lost batches of a device that is read
 once a minute is not worth a row each."""
+
+GapKind: TypeAlias = tuple[str, str, str | None, str | None]
+"""Device, cause, tag and group."""
 
 
 class Gap(NamedTuple):
@@ -58,7 +61,7 @@ class Gap(NamedTuple):
     group: str | None = None
 
     @property
-    def kind(self) -> tuple[str, str, str | None, str | None]:
+    def kind(self) -> GapKind:
         """What two gaps have in common that may be told as one."""
         return self.device, self.cause, self.tag, self.group
 
@@ -90,7 +93,7 @@ def join(one: Gap, other: Gap) -> Gap:
 def join_near(gaps: Iterable[Gap]) -> list[Gap]:
     """The same, each joined with the one of its kind before it where they are near."""
     joined: list[Gap] = []
-    places: dict[tuple[str, str, str | None, str | None], int] = {}
+    places: dict[GapKind, int] = {}
     for gap in gaps:
         place = places.get(gap.kind)
         if place is not None and near(joined[place], gap):

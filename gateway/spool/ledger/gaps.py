@@ -15,7 +15,7 @@ from functools import reduce
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from gateway.gap import Gap, join, join_near, near
+from gateway.gap import Gap, GapKind, join, join_near, near
 
 __all__ = ["MOST_WAITING", "QUIET_NS", "Change", "Entry", "Ledger", "Noted", "Telling"]
 
@@ -90,7 +90,7 @@ class Ledger:
         self._most_waiting = most_waiting
         self.changes = changes
         self._entries = {entry.number: entry for entry in sorted(entries)}
-        self._newest: dict[tuple[str, str, str | None, str | None], int] = {}
+        self._newest: dict[GapKind, int] = {}
         self._look()
 
     def __len__(self) -> int:
@@ -104,7 +104,7 @@ class Ledger:
     def change(self, gaps: Iterable[Gap], *, now_ns: int) -> Change | None:
         """What is to be written so that these gaps stand in the ledger; None where there are none. Changes nothing."""
         rows: dict[int, Entry] = {}
-        newest: dict[tuple[str, str, str | None, str | None], int] = {}
+        newest: dict[GapKind, int] = {}
         begun: list[str] = []
         last = self.last
         for gap in gaps:
