@@ -29,6 +29,7 @@ from gateway.spool.budget.outlook import Outlook
 from gateway.spool.budget.thinner import Thinner, ThinningRules
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
+from gateway.spool.held import Held
 from gateway.spool.hold import Hold, Passed
 from gateway.spool.ledger.gapdesk import Gaps
 from gateway.spool.ledger.losses import gap_of_waiting
@@ -93,14 +94,12 @@ class Spool:
         self._enough_readings = min(ENOUGH_READINGS, settings.max_waiting_readings)
         self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
         self._hold = Hold(settings.hold_ms / 1e3)
-        self._held: dict[int, Waiting] = {}
-        """Those in the line that were offered before their commit and are not acknowledged, by number, ascending."""
+        self._held = Held(self._hold, line=self._line, pace=self._pace, metrics=metrics, note=self._note)
         self._under_way = False
         """A transaction is decided on and not yet known to be over; until then nobody leaves the line."""
         self._hurried = False
         self._agenda = Agenda()
         self._ack_timer: asyncio.TimerHandle | None = None
-        self._seen: dict[str, int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
         self._outlook = Outlook(clock=clock, most_row_bytes=2 * block_readings(settings.max_bytes) * RECORD_BYTES)
         self._reader = Reader(
@@ -268,7 +267,9 @@ class Spool:
         if mark:
             self._agenda.marks.pop(device, None)  # it is older than the one that goes with this batch
         if offer is not None and self._may_hold(parts) and offer(self._hold.given + 1):
-            self._held_now(parts[0])
+            self._held.begin(parts[0], asyncio.get_running_loop().time())
+            if self._hold.to_note(parts[0].due_s) is not None:
+                self._hurry()
             return await parts[0].stored
         try:
             await self._line.enter(*parts)
@@ -293,14 +294,6 @@ class Spool:
             and self._line.has_room
             and not self.points.unsaved()
         )
-
-    def _held_now(self, waiting: Waiting) -> None:
-        waiting.seq = self._hold.given = self._hold.given + 1
-        waiting.due_s = asyncio.get_running_loop().time() + self._hold.window_s
-        self._held[waiting.seq] = waiting
-        self._line.join(waiting)
-        if self._hold.to_note(waiting.due_s) is not None:
-            self._hurry()
 
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
@@ -332,7 +325,7 @@ class Spool:
         Raises:
             SpoolError: the file cannot be read now.
         """
-        while self._held and (upto is None or next(iter(self._held)) <= upto):
+        while self._held and (upto is None or self._held.first <= upto):
             await self._commit()  # Whoever looks for them on disk must not miss them. A full spool makes room first.
         while True:
             found: list[Row] | Closed = []
@@ -358,7 +351,8 @@ class Spool:
         A crash before that commit sends them a second time, under the same numbers.
         """
         if self._held:
-            seqs = [seq for seq in seqs if not self._pass(seq)]
+            now_s = asyncio.get_running_loop().time()
+            seqs = [seq for seq in seqs if not self._held.take(seq, now_s)]
             self._let_passed_go()
         last_seq = self._file.totals.last_seq
         known = len(self._agenda.acked)
@@ -367,33 +361,9 @@ class Spool:
             self._made_room = False  # These make room as well, before anything else is given up.
         self._arm()
 
-    def _pass(self, seq: int) -> bool:
-        """Notes that the broker took a held batch; whether it is one."""
-        waiting = self._held.pop(seq, None)
-        if waiting is None:
-            return False
-        self._line.passed(waiting)
-        waiting.answer(seq)
-        self._pace.stored(waiting.device, asyncio.get_running_loop().time())
-        return True
-
     def _let_passed_go(self) -> None:
-        """Lets those leave the line that need no commit, where nobody before them does."""
         if not self._under_way:
-            passed = self._line.passed_at_the_front()
-            self._count_passed(passed)
-            if passed:
-                newer = {waiting.device for waiting in self._line.front()[len(passed) :] if waiting.mark}
-                for waiting in passed:
-                    if waiting.device not in newer:
-                        self._note(waiting.device, waiting.mark)
-            self._line.leave(len(passed))
-
-    def _count_passed(self, passed: Sequence[Waiting]) -> None:
-        for waiting in passed:
-            self._hold.passed(waiting.readings)
-            self._metrics.passed.inc(waiting.readings)
-            self._seen[waiting.device] = waiting.at_ns
+            self._held.let_go()
 
     def give_up(self, seqs: Mapping[int, Gap]) -> None:
         """Marks rows as not to be delivered any more: like `ack`, and the gap of each is noted when it is deleted.
@@ -581,23 +551,18 @@ class Spool:
 
     async def _commit_all(self) -> None:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
-        goal = self._line.entered
-        acked = set(self._agenda.acked)
-        while (
-            self._line.left < goal
-            or not acked.isdisjoint(self._agenda.acked)
-            or self._agenda.marks
-            or self._agenda.noted
-        ):
+        agenda, goal = self._agenda, self._line.entered
+        acked = set(agenda.acked)
+        while self._line.left < goal or not acked.isdisjoint(agenda.acked) or agenda.marks or agenda.noted:
             await self._commit()
 
     async def _note_passed(self, passed: Passed | None) -> None:
         """Writes down what was never written, and how far the numbers may come."""
         if passed is not None:
-            seen = {**self._seen}
+            seen = {**self._held.seen}
             await self._access.with_file("counting in", lambda file: file.note_passed(passed, seen))
             self._hold.noted(passed, asyncio.get_running_loop().time())
-            self._seen = {device: at_ns for device, at_ns in self._seen.items() if seen.get(device) != at_ns}
+            self._held.seen_noted(seen)
 
     async def _commit(self, *, what_is_due: bool = False) -> None:
         """One transaction.
@@ -710,7 +675,7 @@ class Spool:
             (waiting,) = self._line.front(1)
             self.note_gaps(waiting.gaps)
             waiting.fail(self._unstorable([waiting], str(error)))
-            self._held.pop(waiting.seq, None)
+            self._held.withdraw(waiting)
             self._leave(1)
         else:
             self._suspects = group.taken
@@ -727,7 +692,8 @@ class Spool:
         for seq, waiting in group.numbered:
             waiting.answer(seq)
             self._pace.stored(waiting.device, now_s)
-        self._finish_held(group)
+        # Taken while they were being written: rows that are to be deleted.
+        self._agenda.acked.update(self._held.written(group))
         for waiting in group.refused:
             waiting.answer(0)
         self._leave(group.taken)
@@ -748,18 +714,6 @@ class Spool:
             self._hurry()
         if self._line:
             self._wake.set()
-
-    def _finish_held(self, group: Group) -> None:
-        """Of the batches that had a number before: which are rows now, and which have passed."""
-        self._hold.stored(group.last_seq)
-        if not self._hold.enabled:
-            return
-        stored = {seq for seq, waiting in group.numbered if waiting.seq}
-        for waiting in self._line.front(group.taken):
-            self._held.pop(waiting.seq, None)
-        self._count_passed([one for one in self._line.front(group.taken) if one.passed and one.seq not in stored])
-        # Taken while they were being written: rows that are to be deleted.
-        self._agenda.acked.update(seq for seq, waiting in group.numbered if waiting.passed)
 
     def _arm(self) -> None:
         if self._agenda.acked and self._ack_timer is None and not self._closed:
