@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.cli_broker import broker_options, uplink, uplink_of
-from gateway.cli_types import PATH, Command, FiniteRange, config_option
+from gateway.cli_types import PATH, FiniteRange, config_option, json_option
 from gateway.errors import TidegateError
 
 if TYPE_CHECKING:
@@ -24,10 +24,6 @@ __all__ = ["spool"]
 
 _RATE = 50_000
 _config_option = config_option("the spool")
-
-
-def _json_option(command: Command) -> Command:
-    return click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")(command)
 
 
 def _print(told: Mapping[str, Any], *, as_json: bool) -> None:
@@ -68,7 +64,7 @@ def spool() -> None:
 @click.argument("file", type=PATH)
 @config_option("the spool, and whose it is", required=True)
 @click.option("--replace", is_flag=True, help="Replace FILE where it is there.")
-@_json_option
+@json_option()
 def export(file: Path, config: Path, *, replace: bool, as_json: bool) -> None:
     """Write all that waits for the broker into FILE, to be carried.
 
@@ -111,7 +107,7 @@ def _exported(file: Path, summary: Summary) -> dict[str, Any]:
 @click.option(
     "--rate", type=FiniteRange(min=1, max=1e9), default=_RATE, show_default=True, help="Most readings a second."
 )
-@_json_option
+@json_option()
 def forward(
     *,
     file: Path,
@@ -192,7 +188,7 @@ def _judge_origin(carried: CarryReader, key: Path | None, *, accepted: bool) -> 
 @click.argument("file", type=PATH, required=False, metavar="[FILE]")
 @_config_option
 @click.option("--key", type=PATH, help="Of an exported file: the gateway's public key.")
-@_json_option
+@json_option()
 def verify(file: Path | None, config: Path | None, key: Path | None, *, as_json: bool) -> int:
     """Read every batch of an exported FILE, or of a spool. Exit status: 0 all is whole, 1 not.
 
@@ -237,7 +233,7 @@ def _verify_carried(path: Path, key: Path | None, *, as_json: bool) -> int:
 @click.argument("file", type=PATH, required=False, metavar="[FILE]")
 @_config_option
 @click.option("--by-device", is_flag=True, help="Open every block to see whose readings it holds.")
-@_json_option
+@json_option()
 def stats(file: Path | None, config: Path | None, *, by_device: bool, as_json: bool) -> None:
     """Show what waits in a spool. The gateway may run meanwhile."""
     path = _spool_path(file, config)
@@ -250,7 +246,7 @@ def stats(file: Path | None, config: Path | None, *, by_device: bool, as_json: b
 @click.argument("file", type=PATH, required=False, metavar="[FILE]")
 @_config_option
 @click.option("--since", help="Only gaps that end then or later: 36h (ago; s, m, h, d) or 2026-03-01T06:00 (UTC).")
-@_json_option
+@json_option()
 def gaps(file: Path | None, config: Path | None, since: str | None, *, as_json: bool) -> None:
     """List the intervals in which readings are missing: of a spool, or as they were in an exported FILE.
 
@@ -288,7 +284,7 @@ def _carried_gaps(path: Path, after_ns: int) -> dict[str, Any]:
 @click.option("--into", type=PATH, help="Write it into a file as `export` does; needs --config.")
 @_config_option
 @click.option("--replace", is_flag=True, help="Replace the file of --into where it is there.")
-@_json_option
+@json_option()
 def salvage(file: Path, into: Path | None, config: Path | None, *, replace: bool, as_json: bool) -> None:
     """Read what is whole in a damaged spool FILE, such as one that was moved aside (.corrupt-TIME).
 

@@ -13,18 +13,23 @@ __all__ = ["BadLine"]
 class BadLine(Cutter):
     """Forwards connections to a port on loopback, as an asynchronous context.
 
+    Args:
+        target_port: where to.
+        seed: of the bytes that are garbled.
+        delay_s: how long each piece takes on its way while all is well, in seconds.
+
     Attributes:
-        delay_s: how long each piece takes on its way, in seconds.
+        delay_s: how long each piece takes now.
         silent: nothing gets through in either direction, and nobody is told: not even that an end is gone. What was on
             its way vanishes, so that a connection from before is dead for good: `cut` and `mend` end it.
         garbled: share of the pieces from the server in which one byte is another, from 0 to 1.
         carried: connections that reached the server.
     """
 
-    def __init__(self, target_port: int, *, seed: int = 1) -> None:
+    def __init__(self, target_port: int, *, seed: int = 1, delay_s: float = 0.0) -> None:
         super().__init__(target_port=target_port)
         self._rng = random.Random(seed)
-        self.delay_s = 0.0
+        self._usual_delay_s = self.delay_s = delay_s
         self.silent = False
         self.garbled = 0.0
         self.carried = 0
@@ -32,7 +37,7 @@ class BadLine(Cutter):
     def mend(self) -> None:
         """All is well again."""
         super().mend()
-        self.silent, self.garbled, self.delay_s = False, 0.0, 0.0
+        self.silent, self.garbled, self.delay_s = False, 0.0, self._usual_delay_s
 
     async def _join(
         self,

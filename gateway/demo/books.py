@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
+from gateway.demo.ledger import Ledger
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 
@@ -41,6 +42,11 @@ class Books:
     def kept_batches(self, received: Set[int]) -> int:
         """Batches that wait and have not been received."""
         return len(self.waiting.keys() - received)
+
+    def missing_batches(self, ledger: Ledger) -> int:
+        """Batches of which the receiver booked nothing, and which do not wait either."""
+        never_came = sum(hole.size for hole in ledger.seq_holes(first=self.first_seq, last=self.last_seq))
+        return never_came - self.kept_batches(ledger.seqs)
 
 
 async def read_books(path: Path) -> Books:

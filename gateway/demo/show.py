@@ -101,11 +101,11 @@ def _words(report: Report) -> list[str]:
         f"  lost                    {verdict.lost:>9,}",
         f"  latency, live           p50 {p50_ms:.0f} ms, p99 {p99_ms:.0f} ms, from source time to subscriber",
         f"  never read              {report.missed_while_dead:>9,} counts of the plant, while the gateway was dead",
+        *(
+            f"  filter {name:<17}{left_out:>9,} readings left out, {added:,} added, since the crash"
+            for name, (left_out, added) in report.filters.items()
+        ),
         "",
-    ]
-    lines[-1:-1] = [
-        f"  filter {name:<17}{left_out:>9,} readings left out, {added:,} added, since the crash"
-        for name, (left_out, added) in report.filters.items()
     ]
     if verdict.ok:
         return [*lines, f"Nothing was lost: {facts.outages} outage, {facts.kills} kill, {facts.replayed:,} replayed."]

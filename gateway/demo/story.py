@@ -257,8 +257,7 @@ class Story:
             accepted=books.accepted,
             received=ledger.received,
             kept=books.kept(ledger.seqs),
-            missing_batches=sum(hole.size for hole in ledger.seq_holes(first=books.first_seq, last=books.last_seq))
-            - books.kept_batches(ledger.seqs),
+            missing_batches=books.missing_batches(ledger),
             conflicts=ledger.conflicts,
             counter_holes=unseen,
             backlog_max=watch.backlog_max,

@@ -27,6 +27,7 @@ from gateway.errors import BadBatch, SpoolError
 from gateway.spool.block import Entry
 from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.blocks import MOST_NUMBERS, Block, seal
+from gateway.spool.queries import ROWS_BETWEEN
 from gateway.spool.rows import counted, read_row, rows_to_scan
 from gateway.spool.spoolfile import SpoolFile, WithFile
 from gateway.spool.totals import Totals
@@ -54,9 +55,6 @@ _CHUNK_BYTES: Final = 256 * 1024
 _PAUSE_S: Final = 1.0
 
 _HEADS: Final = "SELECT seq, at_ns, readings, bytes FROM batches WHERE seq > ? ORDER BY seq LIMIT ?"
-_ROWS: Final = """
-    SELECT seq, device, at_ns, readings, codec, checksum, data FROM batches WHERE seq BETWEEN ? AND ? ORDER BY seq
-"""
 _THERE: Final = "SELECT seq FROM batches WHERE seq BETWEEN ? AND ?"
 
 
@@ -246,7 +244,7 @@ class Merger:
 
 
 async def _fetch_rows(file: SpoolFile, *, span: tuple[int, int]) -> list[Sequence[Any]]:
-    return await file.fetch(_ROWS, span)
+    return await file.fetch(ROWS_BETWEEN, span)
 
 
 def _too_large(head: Head) -> bool:

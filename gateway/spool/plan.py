@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 from gateway.config.models import DatabaseSettings
 from gateway.errors import BadBatch
-from gateway.gap import Gap
+from gateway.spool.agenda import Agenda
 from gateway.spool.blocks import Left
 from gateway.spool.budget.retention import Admission, StoredSize, admit, choose_victims
 from gateway.spool.commit import Group
@@ -23,10 +23,7 @@ from gateway.spool.line import Waiting
 from gateway.spool.rows import counted
 from gateway.spool.spoolfile import SpoolFile
 
-__all__ = ["MOST_DELETED", "decide"]
-
-MOST_DELETED: Final = 2000
-"""Delivered rows that one transaction deletes; more would hold up the batches that wait (100 us a row)."""
+__all__ = ["decide"]
 
 SEEN_NS: Final = 60_000_000_000
 """How often it is written when a device's last batch was accepted, at most."""
@@ -54,15 +51,9 @@ _ASIDE_SIZES: Final = """
 async def decide(
     file: SpoolFile,
     settings: DatabaseSettings,
+    agenda: Agenda,
     *,
     taken: Sequence[Waiting],
-    acked: Collection[int],
-    unreadable: Mapping[int, int],
-    unreadable_blocks: Mapping[int, int],
-    marks: Mapping[str, bytes],
-    noted: Sequence[Gap],
-    given_up: Mapping[int, Gap],
-    most_deleted: int,
     spare_the_stored: bool,
     thins: Callable[[], bool],
     spent: int,
@@ -73,19 +64,16 @@ async def decide(
     Args:
         file: where it will be carried out.
         settings: the budget.
+        agenda: what is to be done beside that.
         taken: what waits to be stored, oldest first.
-        acked: numbers of delivered rows.
-        unreadable: number to readings of rows that cannot be decoded.
-        unreadable_blocks: the same of blocks, by their last number.
-        marks: by device, marks of batches of which the filters left nothing.
-        noted: gaps that wait for a transaction.
-        given_up: those of `acked` that were not delivered, and the gap that each of them leaves.
-        most_deleted: delivered rows that go at once.
         spare_the_stored: where room is short, only delete what was delivered, and decide about the rest afterwards.
         thins: asked where stored readings would have to go: whether room is made without that. Then what arrives waits.
         spent: numbers up to this one were given.
         now_ns: UTC ns.
     """
+    acked, given_up = agenda.acked, agenda.given_up
+    unreadable, unreadable_blocks = agenda.unreadable, agenda.unreadable_blocks
+    noted = agenda.noted.take()
     totals = file.totals
     waits = [waiting for waiting in taken if not waiting.passed]
     admission = admit(
@@ -98,10 +86,10 @@ async def decide(
         taken, waits, admission = (), [], Admission(frozenset(), 0)
     if admission.to_free_bytes and thins():
         taken, waits, admission = (), [], Admission(frozenset(), 0)
-    if not (waits or acked or unreadable or unreadable_blocks or marks or noted):
+    if not (waits or acked or unreadable or unreadable_blocks or agenda.marks or noted):
         return None
     left: list[Left] = []
-    noted_acked: Sequence[int] = sorted(acked)[:most_deleted]
+    noted_acked: Sequence[int] = sorted(acked)[: agenda.most_deleted]
     if noted_acked and totals.blocks:
         left, noted_acked = await _left_after(file, noted_acked, unreadable_blocks)
     aside_victims = await _victims(file, _ASIDE_SIZES, admission.to_free_bytes)
@@ -150,7 +138,7 @@ async def decide(
         unreadable_blocks=tuple(unreadable_blocks),
         lost={cause: count for cause, count in lost.items() if count},
         dropped={cause: file.dropped.get(cause, 0) + count for cause, count in lost.items() if count},
-        marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | dict(marks),
+        marks={waiting.device: waiting.mark for waiting in taken if waiting.mark} | agenda.marks,
         seen={
             waiting.device: waiting.at_ns
             for waiting in stored

@@ -73,4 +73,6 @@ def read_row(columns: Sequence[Any]) -> Row:
         raise BadBatch("a column of another type than was written")
     if checksum(device, data) != check:
         raise BadBatch("its checksum is wrong")
+    if readings == 0:
+        raise BadBatch("a row without readings")
     return Row(seq, device.decode(), at_ns, decode(codec, data, readings=readings), readings)

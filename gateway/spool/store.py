@@ -23,20 +23,21 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
 from gateway.spool.access import Access
+from gateway.spool.agenda import Agenda
 from gateway.spool.audit import Audit
 from gateway.spool.budget.outlook import Outlook
 from gateway.spool.budget.thinner import Thinner, ThinningRules
 from gateway.spool.codec import checksum, encode
 from gateway.spool.commit import Group, retry_after_s
+from gateway.spool.held import Held
 from gateway.spool.hold import Hold, Passed
 from gateway.spool.ledger.gapdesk import Gaps
-from gateway.spool.ledger.gaps import Noted
 from gateway.spool.ledger.losses import gap_of_waiting
 from gateway.spool.line import Line, Waiting
 from gateway.spool.memory import Memory, forget_others
 from gateway.spool.merge import Merger, block_readings
 from gateway.spool.pace import ENOUGH_READINGS, Pace, ack_delay_s
-from gateway.spool.plan import MOST_DELETED, decide
+from gateway.spool.plan import decide
 from gateway.spool.reader import Closed, Reader
 from gateway.spool.repair.recovery import Recovery
 from gateway.spool.rows import Row, counted, read_row
@@ -93,27 +94,22 @@ class Spool:
         self._enough_readings = min(ENOUGH_READINGS, settings.max_waiting_readings)
         self._line = Line(max_readings=settings.max_waiting_readings, wake=self._wake.set)
         self._hold = Hold(settings.hold_ms / 1e3)
-        self._held: dict[int, Waiting] = {}
-        """Those in the line that were offered before their commit and are not acknowledged, by number, ascending."""
+        self._held = Held(self._hold, line=self._line, pace=self._pace, metrics=metrics, note=self._note)
         self._under_way = False
         """A transaction is decided on and not yet known to be over; until then nobody leaves the line."""
         self._hurried = False
-        self._acked: set[int] = set()
+        self._agenda = Agenda()
         self._ack_timer: asyncio.TimerHandle | None = None
-        self._marks: dict[str, bytes] = {}
-        self._noted = Noted()
-        self._given_up: dict[int, Gap] = {}
-        self._seen: dict[str, int] = {}
         self._mark_timer: asyncio.TimerHandle | None = None
-        self._unreadable: dict[int, int] = {}
-        self._unreadable_blocks: dict[int, int] = {}
         self._outlook = Outlook(clock=clock, most_row_bytes=2 * block_readings(settings.max_bytes) * RECORD_BYTES)
-        self._reader = Reader(readable=self._readable, acked=self._acked, unreadable=self._unreadable_blocks)
+        self._reader = Reader(
+            readable=self._readable, acked=self._agenda.acked, unreadable=self._agenda.unreadable_blocks
+        )
         self._merger = Merger(
             self._access.with_file,
             readings=block_readings(settings.max_bytes),
-            taken=self._acked.__contains__,
-            missed=self._given_up.__contains__,
+            taken=self._agenda.acked.__contains__,
+            missed=self._agenda.given_up.__contains__,
             damaged=self._found_unreadable,
             made=self._block_made,
             now_ns=now_ns,
@@ -121,7 +117,7 @@ class Spool:
         self._thinner = Thinner(
             self._access.with_file,
             points=lambda: self._file.points,
-            taken=self._acked.__contains__,
+            taken=self._agenda.acked.__contains__,
             done=self._finish,
             now_ns=now_ns,
         )
@@ -137,7 +133,6 @@ class Spool:
         self._gaps = Gaps(self._access.with_file, ledger=lambda: self._file.ledger, now_ns=now_ns)
         self._suspects = 0
         self._made_room = False
-        self._most_deleted = MOST_DELETED
         self._error = ""
         self._done = Done()
         self._closed = False
@@ -270,9 +265,11 @@ class Spool:
         parts[-1].mark = mark
         parts[-1].gaps = gaps
         if mark:
-            self._marks.pop(device, None)  # it is older than the one that goes with this batch
+            self._agenda.marks.pop(device, None)  # it is older than the one that goes with this batch
         if offer is not None and self._may_hold(parts) and offer(self._hold.given + 1):
-            self._held_now(parts[0])
+            self._held.begin(parts[0], asyncio.get_running_loop().time())
+            if self._hold.to_note(parts[0].due_s) is not None:
+                self._hurry()
             return await parts[0].stored
         try:
             await self._line.enter(*parts)
@@ -297,14 +294,6 @@ class Spool:
             and self._line.has_room
             and not self.points.unsaved()
         )
-
-    def _held_now(self, waiting: Waiting) -> None:
-        waiting.seq = self._hold.given = self._hold.given + 1
-        waiting.due_s = asyncio.get_running_loop().time() + self._hold.window_s
-        self._held[waiting.seq] = waiting
-        self._line.join(waiting)
-        if self._hold.to_note(waiting.due_s) is not None:
-            self._hurry()
 
     def _prepare(self, device: str, batch: Batch, *, set_aside: bool) -> Waiting:
         codec, data = encode(batch)
@@ -336,7 +325,7 @@ class Spool:
         Raises:
             SpoolError: the file cannot be read now.
         """
-        while self._held and (upto is None or next(iter(self._held)) <= upto):
+        while self._held and (upto is None or self._held.first <= upto):
             await self._commit()  # Whoever looks for them on disk must not miss them. A full spool makes room first.
         while True:
             found: list[Row] | Closed = []
@@ -349,7 +338,7 @@ class Spool:
                     upto=last_seq if upto is None else min(upto, last_seq),
                     limit_readings=limit_readings,
                 )
-                if self._unreadable_blocks:
+                if self._agenda.unreadable_blocks:
                     self._hurry()
             if not isinstance(found, Closed):
                 return found
@@ -362,42 +351,19 @@ class Spool:
         A crash before that commit sends them a second time, under the same numbers.
         """
         if self._held:
-            seqs = [seq for seq in seqs if not self._pass(seq)]
+            now_s = asyncio.get_running_loop().time()
+            seqs = [seq for seq in seqs if not self._held.take(seq, now_s)]
             self._let_passed_go()
         last_seq = self._file.totals.last_seq
-        known = len(self._acked)
-        self._acked.update(seq for seq in seqs if 0 < seq <= last_seq)
-        if len(self._acked) > known and not self._error:
+        known = len(self._agenda.acked)
+        self._agenda.acked.update(seq for seq in seqs if 0 < seq <= last_seq)
+        if len(self._agenda.acked) > known and not self._error:
             self._made_room = False  # These make room as well, before anything else is given up.
         self._arm()
 
-    def _pass(self, seq: int) -> bool:
-        """Notes that the broker took a held batch; whether it is one."""
-        waiting = self._held.pop(seq, None)
-        if waiting is None:
-            return False
-        self._line.passed(waiting)
-        waiting.answer(seq)
-        self._pace.stored(waiting.device, asyncio.get_running_loop().time())
-        return True
-
     def _let_passed_go(self) -> None:
-        """Lets those leave the line that need no commit, where nobody before them does."""
         if not self._under_way:
-            passed = self._line.passed_at_the_front()
-            self._count_passed(passed)
-            if passed:
-                newer = {waiting.device for waiting in self._line.front()[len(passed) :] if waiting.mark}
-                for waiting in passed:
-                    if waiting.device not in newer:
-                        self._note(waiting.device, waiting.mark)
-            self._line.leave(len(passed))
-
-    def _count_passed(self, passed: Sequence[Waiting]) -> None:
-        for waiting in passed:
-            self._hold.passed(waiting.readings)
-            self._metrics.passed.inc(waiting.readings)
-            self._seen[waiting.device] = waiting.at_ns
+            self._held.let_go()
 
     def give_up(self, seqs: Mapping[int, Gap]) -> None:
         """Marks rows as not to be delivered any more: like `ack`, and the gap of each is noted when it is deleted.
@@ -406,13 +372,13 @@ class Spool:
         """
         self.note_gaps([gap for seq, gap in seqs.items() if seq in self._held])
         last_seq = self._file.totals.last_seq
-        self._given_up.update({seq: gap for seq, gap in seqs.items() if 0 < seq <= last_seq})
+        self._agenda.given_up.update({seq: gap for seq, gap in seqs.items() if 0 < seq <= last_seq})
         self.ack(seqs)
 
     def note_gaps(self, gaps: Sequence[Gap]) -> None:
         """Notes what is missing, with the next commit."""
         if gaps:
-            self._noted.add(gaps)
+            self._agenda.noted.add(gaps)
             self._hurry()
 
     def memory(self, device: str) -> Memory:
@@ -569,7 +535,7 @@ class Spool:
     def _too_late(self, batches: Sequence[Waiting]) -> None:
         for waiting in batches:
             self._metrics.dropped.labels("spool_closed").inc(waiting.readings)
-            self._noted.add((*waiting.gaps, gap_of_waiting(waiting, "spool_closed")))
+            self._agenda.noted.add((*waiting.gaps, gap_of_waiting(waiting, "spool_closed")))
 
     def _closed_error(self) -> SpoolError:
         return SpoolError(f"The spool {self._file.path} was closed before these readings were stored.")
@@ -585,18 +551,18 @@ class Spool:
 
     async def _commit_all(self) -> None:
         """Commits what waits now, and nothing that comes later; one failure ends it."""
-        goal = self._line.entered
-        acked = set(self._acked)
-        while self._line.left < goal or not acked.isdisjoint(self._acked) or self._marks or self._noted:
+        agenda, goal = self._agenda, self._line.entered
+        acked = set(agenda.acked)
+        while self._line.left < goal or not acked.isdisjoint(agenda.acked) or agenda.marks or agenda.noted:
             await self._commit()
 
     async def _note_passed(self, passed: Passed | None) -> None:
         """Writes down what was never written, and how far the numbers may come."""
         if passed is not None:
-            seen = {**self._seen}
+            seen = {**self._held.seen}
             await self._access.with_file("counting in", lambda file: file.note_passed(passed, seen))
             self._hold.noted(passed, asyncio.get_running_loop().time())
-            self._seen = {device: at_ns for device, at_ns in self._seen.items() if seen.get(device) != at_ns}
+            self._held.seen_noted(seen)
 
     async def _commit(self, *, what_is_due: bool = False) -> None:
         """One transaction.
@@ -620,14 +586,8 @@ class Spool:
                 group = await decide(
                     self._file,
                     self._settings,
+                    self._agenda,
                     taken=taken,
-                    acked=self._acked,
-                    unreadable=self._unreadable,
-                    unreadable_blocks=self._unreadable_blocks,
-                    marks=self._marks,
-                    noted=self._noted.take(),
-                    given_up=self._given_up,
-                    most_deleted=self._most_deleted,
                     spare_the_stored=not self._made_room,
                     thins=thins,
                     spent=self._hold.given,
@@ -643,9 +603,7 @@ class Spool:
         except SpoolError as error:
             self._error = str(error)
             self._made_room = False
-            if self._acked:
-                # Each page that a deletion changes goes through the log first, and there may be little room for it.
-                self._most_deleted = max(1, self._most_deleted // 8)
+            self._agenda.refused()
             raise
 
     async def _carry_out(self, group: Group) -> None:
@@ -673,12 +631,8 @@ class Spool:
         self._hurry()  # What waits goes into the fresh file.
         self._hold.replaced()
         self._merger.pause()
-        self._recovery.begin(self._acked, again=self._file.in_doubt)
-        self.note_gaps([*self._given_up.values()])
-        self._acked.clear()
-        self._given_up.clear()
-        self._unreadable.clear()
-        self._unreadable_blocks.clear()
+        self._recovery.begin(self._agenda.acked, again=self._file.in_doubt)
+        self._agenda.replaced()
         self._reader.forget()
         await self._file.replace()
 
@@ -702,7 +656,7 @@ class Spool:
 
     def _front(self, *, what_is_due: bool) -> list[Waiting]:
         """What the next transaction stores."""
-        if self._error and self._acked and not self._made_room:
+        if self._error and self._agenda.acked and not self._made_room:
             # On a full disk deletions may still fit into the blocks that the file has, and they free others.
             return []
         if self._suspects:
@@ -721,7 +675,7 @@ class Spool:
             (waiting,) = self._line.front(1)
             self.note_gaps(waiting.gaps)
             waiting.fail(self._unstorable([waiting], str(error)))
-            self._held.pop(waiting.seq, None)
+            self._held.withdraw(waiting)
             self._leave(1)
         else:
             self._suspects = group.taken
@@ -738,25 +692,13 @@ class Spool:
         for seq, waiting in group.numbered:
             waiting.answer(seq)
             self._pace.stored(waiting.device, now_s)
-        self._finish_held(group)
+        # Taken while they were being written: rows that are to be deleted.
+        self._agenda.acked.update(self._held.written(group))
         for waiting in group.refused:
             waiting.answer(0)
         self._leave(group.taken)
-        self._acked.difference_update(group.acked)
-        if self._given_up:
-            for seq in group.acked:
-                self._given_up.pop(seq, None)
-        self._noted.done(group.noted)
-        for device, mark in group.marks.items():
-            if self._marks.get(device) == mark:
-                del self._marks[device]
-        for seq in (*group.unreadable, *group.victims):
-            self._unreadable.pop(seq, None)
-        for last in (*group.unreadable_blocks, *group.victim_blocks):
-            self._unreadable_blocks.pop(last, None)
+        deletions_left = self._agenda.done(group)
         self._merger.look(self._file.totals)
-        deletions_left = len(self._acked) >= self._most_deleted
-        self._most_deleted = min(MOST_DELETED, self._most_deleted * 2)
         if group.thinned is None:
             self._made_room = not group.taken and not deletions_left
         self._disarm()
@@ -768,31 +710,19 @@ class Spool:
         for cause in group.gaps.begun if group.gaps is not None else ():
             self._metrics.gaps.labels(cause).inc()
         self._error = ""
-        if self._unreadable or self._unreadable_blocks or self._noted or deletions_left:
+        if self._agenda.presses or deletions_left:
             self._hurry()
         if self._line:
             self._wake.set()
 
-    def _finish_held(self, group: Group) -> None:
-        """Of the batches that had a number before: which are rows now, and which have passed."""
-        self._hold.stored(group.last_seq)
-        if not self._hold.enabled:
-            return
-        stored = {seq for seq, waiting in group.numbered if waiting.seq}
-        for waiting in self._line.front(group.taken):
-            self._held.pop(waiting.seq, None)
-        self._count_passed([one for one in self._line.front(group.taken) if one.passed and one.seq not in stored])
-        # Taken while they were being written: rows that are to be deleted.
-        self._acked.update(seq for seq, waiting in group.numbered if waiting.passed)
-
     def _arm(self) -> None:
-        if self._acked and self._ack_timer is None and not self._closed:
+        if self._agenda.acked and self._ack_timer is None and not self._closed:
             self._ack_timer = asyncio.get_running_loop().call_later(ack_delay_s(self._pace.gap_s), self._hurry)
 
     def _note(self, device: str, mark: bytes) -> None:
         if not mark or self._closed:
             return
-        self._marks[device] = mark
+        self._agenda.marks[device] = mark
         if self._mark_timer is None:
             self._mark_timer = asyncio.get_running_loop().call_later(MARK_DELAY_S, self._marks_are_due)
 
@@ -826,7 +756,7 @@ class Spool:
         rows = []
         for columns in found:
             seq, readings = columns[0], columns[3]
-            if seq in self._acked or seq in self._unreadable:
+            if seq in self._agenda.acked or seq in self._agenda.unreadable:
                 continue
             try:
                 rows.append(read_row(columns))
@@ -835,5 +765,5 @@ class Spool:
         return rows
 
     def _found_unreadable(self, seq: int, readings: int) -> None:
-        self._unreadable[seq] = readings
+        self._agenda.unreadable[seq] = readings
         self._hurry()

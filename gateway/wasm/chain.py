@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from gateway.batch import EMPTY, Batch, Kind
 from gateway.config.globs import matches
@@ -25,7 +25,7 @@ from gateway.wasm.failure import GuestFailure
 from gateway.wasm.host import Host
 from gateway.wasm.library import read_pinned
 from gateway.wasm.manifest import Manifest
-from gateway.wasm.plan import Step, Tag, own_params, plan_chain
+from gateway.wasm.plan import Tag, own_params, plan_chain
 from gateway.wasm.shadow import Shadow
 from gateway.wasm.split import join, split
 from gateway.wasm.stage import BoundFilter, FilterHealth, Stage
@@ -178,22 +178,19 @@ def bind(
             continue
         one = step.settings
         own = tuple(own_params(one, tag) for tag in step.tags if tag in numbers) if one.tag_params else ()
-        shadow = _shadow(step, mine, outputs, own, base)
-        bound.append(
-            BoundFilter(
-                step.name,
-                one.module,
-                mine,
-                one.params,
-                one.on_failure,
-                base,
-                one.sha256,
-                outputs,
-                shadow,
-                own,
-                planned=intern is not None,
-            )
+        found = BoundFilter(
+            step.name,
+            one.module,
+            mine,
+            one.params,
+            one.on_failure,
+            base,
+            one.sha256,
+            outputs,
+            own_params=own,
+            planned=intern is not None,
         )
+        bound.append(found if one.shadow is None else replace(found, shadow=_shadow(found, step.manifest, one.shadow)))
     return bound
 
 
@@ -219,26 +216,17 @@ def build_chain(
     return Chain(host, filters, device=device, known=frozenset(names), names=names)
 
 
-def _shadow(
-    step: Step,
-    points: tuple[int, ...],
-    outputs: tuple[tuple[int, ...], ...],
-    own: tuple[Mapping[str, Any], ...],
-    base: Path,
-) -> BoundFilter | None:
+def _shadow(bound: BoundFilter, ours: Manifest | None, told: ShadowSettings) -> BoundFilter:
     """The filter's shadow, on the same points; what it makes is compared with what the filter makes, by name."""
-    one, told = step.settings, step.settings.shadow
-    if told is None:
-        return None
-    manifest = _manifest(told, base)
-    made = dict(zip((output.name for output in step.manifest.outputs), outputs, strict=False)) if step.manifest else {}
+    manifest = _manifest(told, bound.base)
+    made = dict(zip((output.name for output in ours.outputs), bound.outputs, strict=False)) if ours else {}
     theirs: tuple[tuple[int, ...], ...] = ()
     if manifest is not None:
-        theirs = tuple(made.get(output.name, (0,) * len(points)) for output in manifest.outputs)
-    params, own = (one.params, own) if told.params is None else (told.params, ())
-    return BoundFilter(
-        step.name, told.module, points, params, "pass", base, told.sha256, theirs, None, own, planned=bool(made)
+        theirs = tuple(made.get(output.name, (0,) * len(bound.points)) for output in manifest.outputs)
+    shadow = replace(
+        bound, module=told.module, on_failure="pass", sha256=told.sha256, outputs=theirs, planned=bool(made)
     )
+    return shadow if told.params is None else replace(shadow, params=told.params, own_params=())
 
 
 def _keys(names: Sequence[str]) -> list[str]:

@@ -111,7 +111,8 @@ def plan_chain(
             continue
         seen = tuple(shapes)
         meant = [name for name in seen if matches(settings.tags, name)]
-        mine = [name for name in meant if manifest is None or shapes[name].kinds & _accepted(manifest)]
+        accepted = _ANY if manifest is None else frozenset(KINDS[name] for name in manifest.accepts)
+        mine = [name for name in meant if shapes[name].kinds & accepted]
         mistakes = [] if manifest is None else _unfit(settings, manifest, shapes, meant, mine)
         derived, clashes = _derive(settings, manifest, shapes, mine)
         mistakes += clashes
@@ -128,27 +129,21 @@ def plan_chain(
                     tuple(mistakes),
                 )
             )
-        if manifest is not None:
+        if manifest is not None and manifest.gives != "same":
+            gives = frozenset([KINDS[manifest.gives]])
             for name in mine:
-                shapes[name] = shapes[name].after(manifest)
+                unit, kinds = shapes[name]
+                shapes[name] = _Shape(unit, (kinds - accepted) | gives)
         for one in derived:
             shapes[one.tag] = _Shape(one.unit, frozenset([one.kind]))
     return steps
 
 
 class _Shape(NamedTuple):
+    """What a tag can be at a place of the chain."""
+
     unit: str
     kinds: frozenset[Kind]
-
-    def after(self, manifest: Manifest) -> _Shape:
-        """What a tag can be behind a filter."""
-        if manifest.gives == "same":
-            return self
-        return _Shape(self.unit, (self.kinds - _accepted(manifest)) | {KINDS[manifest.gives]})
-
-
-def _accepted(manifest: Manifest) -> frozenset[Kind]:
-    return frozenset(KINDS[name] for name in manifest.accepts)
 
 
 def _unfit(

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from gateway.batch import Batch
 from gateway.errors import ModuleError
@@ -24,6 +24,9 @@ from gateway.wasm.host import Host, LoadedModule
 from gateway.wasm.instance import Instance, StateTooLarge
 from gateway.wasm.manifest import Manifest, resolve_params
 from gateway.wasm.state import KeptState, fitting
+
+if TYPE_CHECKING:
+    from gateway.wasm.shadow import ShadowHealth
 
 __all__ = ["BoundFilter", "FilterHealth", "FilterState", "Stage"]
 
@@ -75,7 +78,7 @@ class FilterHealth:
         failures: failures since the start.
         last_error: text of the latest one; empty where there was none.
         parked_until_ns: UTC ns; None where it is not parked.
-        shadow: how the module that runs beside it does; None where there is none. A `shadow.ShadowHealth`.
+        shadow: how the module that runs beside it does; None where there is none.
     """
 
     name: str
@@ -84,7 +87,7 @@ class FilterHealth:
     failures: int
     last_error: str
     parked_until_ns: int | None
-    shadow: Any = None
+    shadow: ShadowHealth | None = None
 
 
 class Stage:

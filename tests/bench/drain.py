@@ -18,17 +18,17 @@ from pathlib import Path
 from typing import Any
 
 from gateway.batch import Batch
-from gateway.config.models import OfflineSettings, UplinkSettings
+from gateway.config.models import OfflineSettings
 from gateway.demo.broker import Broker
 from gateway.demo.ledger import percentile
 from gateway.errors import UplinkError
 from gateway.flow import Flow
 from gateway.metrics import Metrics
 from gateway.spool import Spool, merge
-from gateway.uplink import Uplink
 from tests.bench.disk import Load, folder, show
 from tests.bench.disk import spool as open_spool
 from tests.bench.signals import one_kind
+from tests.gateway.uplink.support import Unchanged, uplink_of
 
 __all__ = ["run"]
 
@@ -48,20 +48,6 @@ def run() -> dict[str, float]:
         results |= {f"{load.name}: {key}": value for key, value in asyncio.run(measure(load)).items()}
     show(results)
     return results
-
-
-class _All:
-    """A chain that changes nothing."""
-
-    set_aside = None
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch = batch
-
-
-class _Chain:
-    def apply(self, batch: Batch, now_ns: int) -> _All:
-        return _All(batch)
 
 
 async def measure(load: Load, *, offline: OfflineSettings | None = None) -> dict[str, float]:
@@ -118,14 +104,7 @@ class _Site:
 async def _working(load: Load, spool: Spool, port: int, offline: OfflineSettings) -> AsyncIterator[_Live]:
     """Flow, uplink and devices at work."""
     metrics = Metrics()
-    uplink = Uplink(
-        UplinkSettings(host="127.0.0.1", port=port),
-        offline,
-        gateway_id="bench",
-        spool=spool,
-        points=spool.points,
-        metrics=metrics,
-    )
+    uplink = uplink_of(spool, port, metrics=metrics, offline=offline)
     live = _Live(load, Flow(spool, uplink, metrics), spool)
 
     async def stay_connected() -> None:
@@ -195,7 +174,7 @@ class _Live:
     async def device(self, number: int) -> None:
         """Sends at the device's pace."""
         loop = asyncio.get_running_loop()
-        emit = self._flow.emit(f"device-{number}", _Chain)
+        emit = self._flow.emit(f"device-{number}", lambda: Unchanged)
         began_s = loop.time() + number / self._load.devices / self._load.batches_s
         for count in range(1 << 62):
             await asyncio.sleep(max(0.0, began_s + count / self._load.batches_s - loop.time()))

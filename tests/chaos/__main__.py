@@ -10,12 +10,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE
 from gateway.demo.books import read_books
 from gateway.demo.ledger import Hole
 from gateway.errors import TidegateError
 from tests.chaos.disk import enter_namespace
 from tests.chaos.plan import Kind, plan
-from tests.chaos.stage import LOAD, Stage, stage
+from tests.chaos.stage import Stage, stage
 from tests.chaos.verdict import Facts, Lost, judge
 from tests.gateway.spool.harness import read_gaps
 
@@ -75,16 +76,15 @@ async def gather(play: Stage) -> Facts:
         received=book.received,
         kept=books.kept(book.seqs),
         dropped=books.dropped,
-        missing_batches=sum(hole.size for hole in book.seq_holes(first=books.first_seq, last=books.last_seq))
-        - books.kept_batches(book.seqs),
+        missing_batches=books.missing_batches(book),
         conflicts=book.conflicts,
         backwards=book.backwards(),
         opcua_holes=[hole for holes in book.counter_holes().values() for hole in holes],
         modbus_holes=[hole for holes in book.modbus_holes().values() for hole in holes],
         unread=play.unread,
         gaps=gaps,
-        opcua_device=LOAD[0],
-        modbus_device=LOAD[1],
+        opcua_device=LOAD_DEVICE,
+        modbus_device=MODBUS_LOAD_DEVICE,
     )
 
 

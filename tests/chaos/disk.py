@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.faults.disk import FaultyDisk
-from tests.gateway.spool.mounts import namespace
+from tests.gateway.spool.mounts import fill, mount, namespace
 
 __all__ = ["Disk", "enter_namespace", "small_disk"]
 
@@ -33,22 +33,16 @@ class Disk:
         self._is_own = is_own
         self._filler = folder / "filler"
         if is_own:
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZE_MIB}m", "tmpfs", str(folder)], check=True)
+            mount(folder, mib=SIZE_MIB)
         self._faulty = FaultyDisk(folder, control=folder.with_name("faults"))
         self.environment = self._faulty.environment
 
     def fill(self) -> None:
         """Takes the last byte of it."""
-        if not self._is_own:
+        if self._is_own:
+            fill(self._filler)
+        else:
             self._faulty.is_full()
-            return
-        chunk = b"x" * (1 << 20)
-        with self._filler.open("ab", buffering=0) as file:
-            while chunk:
-                try:
-                    file.write(chunk)
-                except OSError:
-                    chunk = chunk[: len(chunk) // 2]
 
     def free(self) -> None:
         """Gives all of that back."""

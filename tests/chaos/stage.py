@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from adapters.plant.config import devices
+from adapters.plant.config import LOAD_DEVICE, MODBUS_LOAD_DEVICE, devices
 from gateway.demo.broker import Broker
 from gateway.demo.cutter import Cutter
 from gateway.demo.gateway_process import GatewayProcess
@@ -22,8 +22,9 @@ from gateway.errors import TidegateError
 from tests.bad_line import BadLine
 from tests.chaos.book import Book
 from tests.chaos.disk import Disk, small_disk
-from tests.chaos.plan import Fault, Kind
+from tests.chaos.plan import ROUND_S, Fault, Kind
 from tests.chaos.tap import TappedLine
+from tests.listening import listening
 
 __all__ = ["Stage", "stage"]
 
@@ -31,9 +32,10 @@ GATEWAY = "chaos"
 TAGS = 50
 RATE_HZ = 5.0
 MODBUS_INTERVAL_S = 0.1
-ROUND_S = 1.2
 DELAY_S = 0.05
+"""On each line, so that something is on its way whenever it is cut."""
 BACK_S = 90.0
+LOAD = (LOAD_DEVICE, MODBUS_LOAD_DEVICE)
 
 
 @dataclass
@@ -146,33 +148,6 @@ class Stage:
                 self.to_broker.mend()
 
 
-class _Line(BadLine):
-    """A line that takes its time, so that something is on its way whenever it is cut."""
-
-    def __init__(self, target_port: int) -> None:
-        super().__init__(target_port)
-        self.delay_s = DELAY_S
-
-    def mend(self) -> None:
-        super().mend()
-        self.delay_s = DELAY_S
-
-
-class _BrokerLine(TappedLine):
-    """The same, tapped."""
-
-    def __init__(self, target_port: int, *, taken: Callable[[bytes], None]) -> None:
-        super().__init__(target_port, taken=taken)
-        self.delay_s = DELAY_S
-
-    def mend(self) -> None:
-        super().mend()
-        self.delay_s = DELAY_S
-
-
-LOAD = ("load-opcua", "load-modbus")
-
-
 @asynccontextmanager
 async def stage(folder: Path) -> AsyncIterator[Stage]:
     """Everything runs, and readings arrive."""
@@ -185,14 +160,11 @@ async def stage(folder: Path) -> AsyncIterator[Stage]:
         stack.callback(disk.close)
         broker = await stack.enter_async_context(Broker(folder=folder / "broker", kind="mosquitto"))
         plant = await stack.enter_async_context(PlantProcess(log=folder / "plant.log", tags=TAGS, rate_hz=RATE_HZ))
-        to_broker = await stack.enter_async_context(_BrokerLine(broker.port, taken=book.taken))
+        to_broker = await stack.enter_async_context(TappedLine(broker.port, taken=book.taken, delay_s=DELAY_S))
         url = urlsplit(plant.opcua_url)
-        to_opcua = await stack.enter_async_context(_Line(url.port or 0))
-        to_modbus = await stack.enter_async_context(_Line(plant.modbus_port))
-        subscriber = Subscriber(host=broker.host, port=broker.port, topic=f"tidegate/{GATEWAY}/data/#", ledger=book)
-        listening = asyncio.create_task(subscriber.run(), name="subscriber")
-        stack.push_async_callback(_end, listening)
-        await asyncio.wait_for(subscriber.subscribed.wait(), BACK_S)
+        to_opcua = await stack.enter_async_context(BadLine(url.port or 0, delay_s=DELAY_S))
+        to_modbus = await stack.enter_async_context(BadLine(plant.modbus_port, delay_s=DELAY_S))
+        subscriber = await stack.enter_async_context(listening(broker, book, f"tidegate/{GATEWAY}/data/#"))
         opcua_url = f"opc.tcp://127.0.0.1:{to_opcua.port}{url.path}"
         config = _config(folder, database, opcua_url, modbus_port=to_modbus.port, broker_port=to_broker.port)
         process = GatewayProcess(folder=folder, config=config, environment=disk.environment)
@@ -212,11 +184,6 @@ def _config(folder: Path, database: Path, opcua_url: str, *, modbus_port: int, b
         "uplink": {"host": "127.0.0.1", "port": broker_port, "protocol": "5"},
         "devices": devices(opcua_url=opcua_url, modbus_port=modbus_port, tags=TAGS, interval_s=MODBUS_INTERVAL_S),
     }
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _now_ms() -> float:

@@ -55,10 +55,11 @@ class TappedLine(BadLine):
     Args:
         target_port: the broker's.
         taken: see `Tap`.
+        delay_s: see `BadLine`.
     """
 
-    def __init__(self, target_port: int, *, taken: Callable[[bytes], None]) -> None:
-        super().__init__(target_port)
+    def __init__(self, target_port: int, *, taken: Callable[[bytes], None], delay_s: float = 0.0) -> None:
+        super().__init__(target_port, delay_s=delay_s)
         self._taken = taken
         self._tap: ContextVar[Tap] = ContextVar("tap")
 

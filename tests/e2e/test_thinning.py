@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 import time
 from pathlib import Path
@@ -11,13 +10,10 @@ import pytest
 
 from adapters.plant.config import gateway_config
 from gateway.batch import Batch, Reading
-from gateway.config.models import DatabaseSettings
 from gateway.demo.broker import free_port
 from gateway.demo.gateway_process import GatewayProcess
 from gateway.demo.plant_process import PlantProcess
-from gateway.metrics import Metrics
-from gateway.spool import Spool
-from tests.gateway.spool.harness import drain, read_gaps
+from tests.gateway.spool.harness import drain, open_spool, read_gaps, running
 from tests.waiting import until
 
 MAX_BYTES = 1_000_000
@@ -28,23 +24,23 @@ READINGS = 200
 async def outage(database: Path, unit: str) -> None:
     """What an outage leaves: two tags that float a little, until there is hardly room any more."""
     began_ns = time.time_ns() - 86_400 * 10**9
-    settings = DatabaseSettings(max_bytes=MAX_BYTES)
-    spool = await Spool.open(database, settings=settings, metrics=Metrics(), now_ns=lambda: began_ns)
-    committing = asyncio.create_task(spool.run())
-    points = [spool.points.intern(f"demo/hall-1/cell-1/tank/{tag}", device="tank", unit=unit) for tag in TAGS]
-    number = 0
-    while spool.stats.backlog_bytes < MAX_BYTES - 60_000:
-        for _ in range(10):
-            times = range(began_ns + number * 10**9, began_ns + (number + 1) * 10**9, 10**9 // READINGS * len(points))
-            floats = [
-                (at_ns, 5 + math.sin(at_ns % 10_007 * point + number) / 3, point) for at_ns in times for point in points
-            ]
-            await spool.append("tank", Batch.of(Reading(*one) for one in floats))
-            number += 1
-        spool._merger.readings = 10 * READINGS
-        await spool._merger.merge()
-    await spool.close()
-    await committing
+    async with running(database, now_ns=lambda: began_ns, max_bytes=MAX_BYTES) as spool:
+        points = [spool.points.intern(f"demo/hall-1/cell-1/tank/{tag}", device="tank", unit=unit) for tag in TAGS]
+        number = 0
+        while spool.stats.backlog_bytes < MAX_BYTES - 60_000:
+            for _ in range(10):
+                times = range(
+                    began_ns + number * 10**9, began_ns + (number + 1) * 10**9, 10**9 // READINGS * len(points)
+                )
+                floats = [
+                    (at_ns, 5 + math.sin(at_ns % 10_007 * point + number) / 3, point)
+                    for at_ns in times
+                    for point in points
+                ]
+                await spool.append("tank", Batch.of(Reading(*one) for one in floats))
+                number += 1
+            spool._merger.readings = 10 * READINGS
+            await spool._merger.merge()
 
 
 @pytest.mark.timeout(120)
@@ -76,7 +72,7 @@ async def test_a_full_spool_thins_what_may_be_thinned_and_drops_nothing(tmp_path
             await gateway.stop()
     gaps = {(entry.gap.device, entry.gap.tag) for entry in read_gaps(database) if entry.gap.cause == "thinned"}
     assert gaps == {("tank", "level")}
-    spool = await Spool.open(database, settings=DatabaseSettings(max_bytes=MAX_BYTES), metrics=Metrics())
+    spool = await open_spool(database, max_bytes=MAX_BYTES)
     try:
         stats = spool.stats
         assert stats.dropped.keys() == {"thinned"}

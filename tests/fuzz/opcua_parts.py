@@ -7,7 +7,7 @@ from random import Random
 from typing import Any
 
 from asyncua import ua
-from asyncua.ua.ua_binary import struct_to_binary, variant_to_binary
+from asyncua.ua.ua_binary import variant_to_binary
 
 from adapters.opcua.decode import Items, decode
 from adapters.opcua.dictionary import read_dictionary
@@ -16,11 +16,10 @@ from adapters.opcua.structures import Form, Layout, Member, Types, read_tree
 from adapters.opcua.wire import DAMAGE, skip_variant
 from gateway.batch import GOOD, is_bad
 from tests.adapters.opcua.test_dictionary import END, HEAD, OPTIONAL, PLAIN, UNION
-from tests.fuzz.opcua import TIME
+from tests.fuzz.opcua import NOW_NS, body
 from tests.fuzz.targets import Target
 
 _V = ua.VariantType
-_NOW_NS = 1_800_000_000_000_000_000
 _POINT, _SHAPE, _CHOICE, _TREE = (2, 3001), (2, 3002), (2, 3003), (2, 3004)
 _TYPES = Types(
     {
@@ -75,20 +74,9 @@ _VARIANTS = [
 ]
 
 
-def _body(*variants: Any) -> bytes:
-    return struct_to_binary(
-        ua.DataChangeNotification(
-            [
-                ua.MonitoredItemNotification(handle, ua.DataValue(variant, SourceTimestamp=TIME))
-                for handle, variant in enumerate(variants)
-            ]
-        )
-    )
-
-
 def parts(data: bytes, _draw: Random) -> None:
     """Each tag has all of its points or none of them, and a bad one has no value."""
-    decoded = decode(data, _ITEMS, now_ns=_NOW_NS, lost=set())
+    decoded = decode(data, _ITEMS, now_ns=NOW_NS, lost=set())
     numbers = [0] * 40
     for reading in decoded.batch.check():
         numbers[reading.point] += 1
@@ -135,8 +123,8 @@ TARGETS = [
     Target(
         "opcua.parts",
         [
-            _body(ua.Variant(0.5), *_VARIANTS[:3]),
-            *(_body(ua.Variant(0.5), ua.Variant([1.0, 2.0]), one, _VARIANTS[5]) for one in _VARIANTS),
+            body(ua.Variant(0.5), *_VARIANTS[:3]),
+            *(body(ua.Variant(0.5), ua.Variant([1.0, 2.0]), one, _VARIANTS[5]) for one in _VARIANTS),
         ],
         parts,
     ),

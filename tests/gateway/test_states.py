@@ -32,7 +32,7 @@ from gateway.wasm.manifest import SECTION
 from gateway.wasm.sections import custom_section, with_custom_section
 from gateway.wasm.stage import BoundFilter
 from gateway.wasm.state import MOST_BYTES, KeptState, decode, encode, fitting, shadow_key
-from tests.gateway.spool.harness import running
+from tests.gateway.spool.harness import drain, running
 from tests.gateway.wasm.guests import BATCH, KNOWN, LOOP_FOR_EVER, bound, described, guest
 
 MS = 1_000_000
@@ -84,14 +84,12 @@ async def fleet(spool: Spool, told: Config) -> AsyncIterator[tuple[Fleet, Callab
             await found.states.keep()
 
 
-async def stored(spool: Spool, after: int = 0) -> dict[str, list[Reading]]:
+async def stored(spool: Spool) -> dict[str, list[Reading]]:
     """Everything in the spool, by tag, in its order."""
     by_tag: dict[str, list[Reading]] = {}
-    while rows := await spool.pending(after=after, limit_readings=100_000):
-        for row in rows:
-            after = row.seq
-            for reading in row.batch:
-                by_tag.setdefault(spool.points[reading.point].tag, []).append(reading)
+    for row in await drain(spool):
+        for reading in row.batch:
+            by_tag.setdefault(spool.points[reading.point].tag, []).append(reading)
     return by_tag
 
 

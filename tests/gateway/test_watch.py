@@ -4,55 +4,24 @@ from pathlib import Path
 import pytest
 
 from gateway.health import Health, State
-from gateway.spool import SpoolStats
-from gateway.spool.budget.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
 from gateway.watch import Watch, filter_state, spool_state
 from gateway.wear import WearMeter
+from tests.gateway.observe.seeing import FORECAST, STATS
 
-SOUND = SpoolStats(
-    state="ok",
-    error="",
-    backlog_batches=0,
-    backlog_readings=0,
-    backlog_bytes=0,
-    set_aside_batches=0,
-    set_aside_readings=0,
-    set_aside_bytes=0,
-    accepted_batches=0,
-    accepted_readings=0,
-    dropped={},
-    last_seq=0,
-    oldest_at_ns=None,
-    file_bytes=0,
-    commits=0,
-    readings_per_commit=0,
-    waiting_readings=0,
-    quarantined=None,
-)
 WORKING = FilterHealth("quiet", "deadband 1.0", "working", 0, "", None)
 
 
 def test_the_spool_says_when_the_disk_refuses_and_when_a_file_was_damaged() -> None:
-    assert spool_state(SOUND) == (State.UP, "storing")
-    too_small = Forecast(
-        used_bytes=1,
-        room_bytes=2,
-        limit="max_bytes",
-        readings_per_s=5.0,
-        over_s=600,
-        bytes_per_reading=4.0,
-        full_in_s=50,
-        autonomy_s=60,
-        wanted_s=61.0,
-    )
-    state, why = spool_state(replace(SOUND, forecast=too_small))
+    assert spool_state(STATS) == (State.UP, "storing")
+    too_small = replace(FORECAST, readings_per_s=5.0, full_in_s=50, autonomy_s=60, wanted_s=61.0)
+    state, why = spool_state(replace(STATS, forecast=too_small))
     assert state is State.UP
     assert "autonomy_hours" in why
-    assert spool_state(replace(SOUND, forecast=replace(too_small, wanted_s=60.0))) == (State.UP, "storing")
-    state, why = spool_state(replace(SOUND, state="failing", error="disk full"))
+    assert spool_state(replace(STATS, forecast=replace(too_small, wanted_s=60.0))) == (State.UP, "storing")
+    state, why = spool_state(replace(STATS, state="failing", error="disk full"))
     assert (state, "disk full" in why) == (State.DEGRADED, True)
-    state, why = spool_state(replace(SOUND, quarantined=Path("/data/x.corrupt-1")))
+    state, why = spool_state(replace(STATS, quarantined=Path("/data/x.corrupt-1")))
     assert (state, "/data/x.corrupt-1" in why) == (State.DEGRADED, True)
 
 
@@ -76,8 +45,8 @@ class Chain:
 
 def test_filters_that_are_gone_are_forgotten() -> None:
     health, chains = Health(lambda: 1), {"press": Chain(WORKING), "tank": Chain()}
-    wear = WearMeter(spool=lambda: SOUND, endurance_tbw=None, clock=lambda: 0.0)
-    watch = Watch(health=health, spool=lambda: SOUND, chains=lambda: chains, wear=wear, now_ns=lambda: 1)
+    wear = WearMeter(spool=lambda: STATS, endurance_tbw=None, clock=lambda: 0.0)
+    watch = Watch(health=health, spool=lambda: STATS, chains=lambda: chains, wear=wear, now_ns=lambda: 1)
     watch.look()
     assert set(health.as_dict()) == {"spool", "filter quiet on press"}
     chains.pop("press")

@@ -25,6 +25,7 @@ from gateway.spool.blocks import Block, Left, open_block, seal
 from gateway.spool.budget.thinning import Removed, thin
 from gateway.spool.codec import Codec
 from gateway.spool.commit import Group, Replaced
+from gateway.spool.queries import BLOCK_AND_SIZES
 from gateway.spool.spoolfile import SpoolFile, WithFile
 
 __all__ = ["Thinner", "ThinningRules"]
@@ -34,11 +35,6 @@ _HEADS_AT_ONCE: Final = 256
 _WORTH: Final = 0.9
 
 _HEADS: Final = "SELECT last, codec FROM blocks WHERE last > ? ORDER BY last LIMIT ?"
-_BLOCK: Final = """
-    SELECT last, first, at_ns, batches, readings, codec, checksum, data,
-           (SELECT sizes FROM block_left AS l WHERE l.last = b.last)
-    FROM blocks AS b WHERE last = ?
-"""
 _LEFT: Final = "SELECT sizes FROM block_left WHERE last = ?"
 
 
@@ -148,7 +144,7 @@ class Thinner:
         heads = await file.fetch(_HEADS, (self._passed, _HEADS_AT_ONCE))
         for last, codec in heads:
             if codec == Codec.BLOCK:
-                ((*columns, packed),) = await file.fetch(_BLOCK, (last,))
+                ((*columns, packed),) = await file.fetch(BLOCK_AND_SIZES, (last,))
                 return _Found(last, columns, packed)
             self._passed = last
         self._at_end = len(heads) < _HEADS_AT_ONCE

@@ -20,6 +20,7 @@ from typing import Final, NamedTuple
 
 from gateway.batch import EMPTY, RECORD_BYTES, Batch, Flag, Kind, is_bad
 from gateway.spool.block import Entry
+from gateway.spool.block.texts import TEXT_KINDS
 from gateway.spool.budget.door import changes, swinging_door
 
 __all__ = ["Removed", "Thinned", "thin"]
@@ -32,7 +33,6 @@ _LEAST: Final = 3
 """Readings of which one can go."""
 
 _UNTOUCHED: Final = -1
-_HEAP_KINDS: Final = frozenset({int(Kind.STR), int(Kind.BYTES)})
 
 
 class Removed(NamedTuple):
@@ -146,7 +146,7 @@ class _Columns:
         if kind in self._numbers:
             column = self._numbers[kind]
             stay = swinging_door(times, [column[place] for place in run], bound)
-        elif kind in _HEAP_KINDS:
+        elif kind in TEXT_KINDS:
             stay = changes(times, [self._text(place) for place in run])
         else:
             stay = changes(times, [self._unsigned[place] for place in run])
@@ -177,7 +177,7 @@ def _packed(batch: Batch) -> Batch:
     words = memoryview(records).cast("Q")
     heap = bytearray()
     for number, kind in enumerate(batch.kinds()):
-        if kind in _HEAP_KINDS:
+        if kind in TEXT_KINDS:
             text = _span(batch.heap, words[3 * number + 1])
             words[3 * number + 1] = len(text) << 32 | len(heap)
             heap += text

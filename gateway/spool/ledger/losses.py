@@ -18,6 +18,7 @@ from gateway.spool.blocks import Left, open_block
 from gateway.spool.budget.retention import StoredSize
 from gateway.spool.codec import decode
 from gateway.spool.line import Waiting
+from gateway.spool.queries import BLOCK_AND_SIZES, ROWS_BETWEEN
 from gateway.spool.rows import counted, read_row
 from gateway.spool.spoolfile import SpoolFile
 
@@ -34,13 +35,6 @@ _CHUNK_BYTES: Final = 256 * 1024
 _MANY_READINGS: Final = 20_000
 """From so many on looking at their times takes more than a millisecond or two."""
 
-_ROW_COLUMNS: Final = "seq, device, at_ns, readings, codec, checksum, data"
-_ROWS: Final = f"SELECT {_ROW_COLUMNS} FROM batches WHERE seq BETWEEN ? AND ? ORDER BY seq"  # noqa: S608 - own names
-_BLOCK: Final = """
-    SELECT last, first, at_ns, batches, readings, codec, checksum, data,
-           (SELECT sizes FROM block_left AS l WHERE l.last = b.last)
-    FROM blocks AS b WHERE last = ?
-"""
 _ROW_HEAD: Final = "SELECT device, at_ns FROM batches WHERE seq = ?"
 _BLOCK_HEAD: Final = "SELECT '', at_ns FROM blocks WHERE last = ?"
 _BEFORE: Final = """
@@ -80,7 +74,7 @@ async def gaps_of_rows(file: SpoolFile, rows: Iterable[StoredSize], cause: str) 
     """
     gaps: list[Gap] = []
     for first, last, missed in _chunks(rows):
-        found = await file.fetch(_ROWS, (first, last))
+        found = await file.fetch(ROWS_BETWEEN, (first, last))
         gaps = join_near([*gaps, *(_gap_of_row(columns, cause) for columns in found if columns[0] in missed)])
     return gaps
 
@@ -99,7 +93,7 @@ async def gaps_of_blocks(
     """
     gaps: list[Gap] = []
     for block in blocks:
-        for *columns, packed in await file.fetch(_BLOCK, (block.seq,)):
+        for *columns, packed in await file.fetch(BLOCK_AND_SIZES, (block.seq,)):
             try:
                 remains = left.get(block.seq) or Left.read(block.seq, columns[1], packed)
                 gaps += await asyncio.to_thread(_gaps_in_block, columns, remains, cause)

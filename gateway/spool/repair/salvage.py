@@ -233,7 +233,7 @@ class Salvage:
                 return None  # It was given already, in another state of its page.
             if self._totals and stored.last > self._totals[0]:
                 raise BadBatch(f"number {stored.last}, which was never given")
-            highest = max((max(row.batch.check().points(), default=0) for row in stored.rows()), default=0)
+            highest = max((max(row.batch.check().points()) for row in stored.rows()), default=0)
         except BadBatch:
             if is_block:
                 self.lost.broken_blocks += 1

@@ -206,8 +206,7 @@ class _Forwarder:
             max_packet_bytes=self._session.maximum_packet_bytes,
         )
         rows = self._due()
-        # Opening a block takes tens of milliseconds; in a thread, so that answers and pings are not kept waiting.
-        while some := await asyncio.to_thread(lambda: list(islice(rows, _BREATH_ROWS))):
+        while some := await _next(rows):
             for row, before in some:
                 await self._bucket.pace(row.readings, self._clock)
                 await self._deliver(row, before, fmt)
@@ -286,3 +285,16 @@ class _Forwarder:
     async def _wait(self) -> None:
         self._answer.clear()
         await self._answer.wait()
+
+
+async def _next(rows: Iterator[tuple[Row, int]]) -> list[tuple[Row, int]]:
+    """The next few rows; none: there are no more.
+
+    Opening a block takes tens of milliseconds: in a thread, so that answers and pings are not kept waiting. It is
+    waited for also where the connection is lost meanwhile: the next one reads the same open file.
+    """
+    reading = asyncio.ensure_future(asyncio.to_thread(lambda: list(islice(rows, _BREATH_ROWS))))
+    try:
+        return await asyncio.shield(reading)
+    finally:
+        await asyncio.wait({reading})

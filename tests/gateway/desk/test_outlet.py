@@ -20,6 +20,7 @@ from gateway.outlet import Outlet
 from gateway.spool import Spool
 from gateway.spool.repair import recovery
 from gateway.spool.repair.salvage import Salvage
+from tests.gateway.spool.harness import replace, rescued
 from tests.listening import listening
 from tests.waiting import until
 
@@ -96,8 +97,7 @@ async def test_rows_that_are_saved_from_a_damaged_file_are_sent_though_later_one
     async with outlet_at(broker, tmp_path) as (outlet, spool, store, book):
         try:
             early = {(await store())[0] for _ in range(20)}
-            async with spool._access.lock:
-                await spool._replace()  # as when SQLite says that the file is damaged
+            await replace(spool)
             outlet.start(config(broker, "a"))
             seq, batch = await store()
             outlet.offer(seq, "press", batch)
@@ -107,6 +107,6 @@ async def test_rows_that_are_saved_from_a_damaged_file_are_sent_though_later_one
             gate.set()
         await until(lambda: book.received == 21)
         assert book.seqs == {seq, *early}
-        await until(lambda: not spool.stats.rescuing)
+        await rescued(spool)
         assert spool.stats.dropped == {}
         assert spool.stats.accepted_batches == 21

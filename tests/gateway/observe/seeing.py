@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from gateway.spool import SpoolStats
+from gateway.spool.budget.forecast import Forecast
 from gateway.wear import Wear
 
 STATS = SpoolStats(
@@ -36,3 +37,15 @@ WEAR = Wear(
     endurance_tbw=20.0,
     life_years=10.0,
 )
+FORECAST = Forecast(
+    used_bytes=1,
+    room_bytes=2,
+    limit="max_bytes",
+    readings_per_s=None,
+    over_s=10,
+    bytes_per_reading=4.0,
+    full_in_s=None,
+    autonomy_s=None,
+    wanted_s=3600.0,
+)
+"""Nothing is known yet."""

@@ -4,9 +4,8 @@ from dataclasses import replace
 from gateway.health import State
 from gateway.observe.gauges import Seen, gauges
 from gateway.observe.readiness import readiness
-from gateway.spool.budget.forecast import Forecast
 from gateway.wasm.stage import FilterHealth
-from tests.gateway.observe.seeing import FAILING, STATS, WEAR
+from tests.gateway.observe.seeing import FAILING, FORECAST, STATS, WEAR
 
 
 def one_filter(name: str, state: str) -> FilterHealth:
@@ -98,21 +97,10 @@ def test_filters_of_one_name_are_one_in_the_worst_state():
 
 
 def test_the_forecast_is_told_once_it_is_known():
-    seen = Forecast(
-        used_bytes=1,
-        room_bytes=2,
-        limit="max_bytes",
-        readings_per_s=None,
-        over_s=10,
-        bytes_per_reading=4.0,
-        full_in_s=None,
-        autonomy_s=None,
-        wanted_s=3600.0,
-    )
     names = [f"tidegate_spool_{name}_seconds" for name in ("full_in", "autonomy", "autonomy_wanted")]
 
     def told(**changes):
-        found = values(replace(SEEN, spool=replace(STATS, forecast=replace(seen, **changes))))
+        found = values(replace(SEEN, spool=replace(STATS, forecast=replace(FORECAST, **changes))))
         return [found.get((name,)) for name in names]
 
     assert told() == [None, None, 3600]

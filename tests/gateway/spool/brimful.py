@@ -4,13 +4,13 @@ It is started in a mount namespace: what it mounts is seen by nobody else and go
 """
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 from tests.gateway.spool.harness import batch_of, dropped, running
+from tests.gateway.spool.mounts import mount
 from tests.waiting import until
 
 
@@ -60,5 +60,5 @@ async def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", sys.argv[1]], check=True)
+    mount(Path(sys.argv[1]), mib=24)
     asyncio.run(main(Path(sys.argv[1]) / "spool.db"))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from gateway.metrics import Metrics
 from gateway.spool import Row, Spool
 from gateway.spool.ledger.gaps import Entry
 from gateway.spool.snapshot import Snapshot
+from tests.waiting import until
 
 START_NS = 1_763_900_000_000_000_000
 
@@ -79,6 +81,31 @@ def break_next_commit(spool: Spool, monkeypatch: pytest.MonkeyPatch, *, reached_
         raise sqlite3.OperationalError("disk I/O error")
 
     monkeypatch.setattr(connection, "commit", broken_commit)
+
+
+async def replace(spool: Spool) -> None:
+    """What the discovery of damage does: the file is moved aside, and a fresh one goes on."""
+    async with spool._access.lock:
+        await spool._replace()
+
+
+async def rescued(spool: Spool) -> None:
+    """Waits until everything that could be read of damaged files has been carried over."""
+    await until(lambda: not spool.stats.rescuing, what=lambda: spool.stats)
+
+
+def copy_of(source: Path, target: Path, *suffixes: str) -> Path:
+    """The database with its log, as a crash would leave them, and with those of its other files; the copy."""
+    target.parent.mkdir(exist_ok=True)
+    for suffix in ("", "-wal", *suffixes):
+        shutil.copy(f"{source}{suffix}", f"{target}{suffix}")
+    return target
+
+
+def execute(path: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """What another program does to the file while no spool has it open, or beside it; the rows that come back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql, parameters).fetchall()
 
 
 async def drain(spool: Spool) -> list[Row]:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-__all__ = ["namespace", "run_on_a_small_disk"]
+__all__ = ["fill", "mount", "namespace", "run_on_a_small_disk"]
 
 
 def namespace() -> list[str] | None:
@@ -30,3 +30,19 @@ def run_on_a_small_disk(module: str, folder: Path) -> bool:
     child = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
     assert child.returncode == 0, child.stderr
     return True
+
+
+def mount(folder: Path, *, mib: int) -> None:
+    """Puts a file system of this size on a folder, for who runs in a namespace of its own."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mib}m", "tmpfs", str(folder)], check=True)
+
+
+def fill(filler: Path) -> None:
+    """Takes the last byte of a disk, as another program would, with a file on it."""
+    chunk = 1 << 20
+    with filler.open("ab", buffering=0) as file:
+        while chunk:
+            try:
+                file.write(b"x" * chunk)
+            except OSError:
+                chunk //= 2

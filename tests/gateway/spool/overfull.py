@@ -1,26 +1,15 @@
 """A child with a file system of its own that another program has filled to the last byte when the spool is opened."""
 
 import asyncio
-import subprocess
 import sys
 from pathlib import Path
 
 from gateway.metrics import Metrics
 from tests.gateway.spool.harness import batch_of, drain, dropped, running
+from tests.gateway.spool.mounts import fill, mount
 from tests.waiting import until
 
 ROWS = 50
-
-
-def fill(filler: Path) -> None:
-    """Takes the whole disk."""
-    chunk = 1 << 20
-    with filler.open("wb", buffering=0) as file:
-        while chunk:
-            try:
-                file.write(b"x" * chunk)
-            except OSError:
-                chunk //= 2
 
 
 async def main(path: Path) -> None:
@@ -53,5 +42,5 @@ async def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", sys.argv[1]], check=True)
+    mount(Path(sys.argv[1]), mib=24)
     asyncio.run(main(Path(sys.argv[1]) / "spool.db"))

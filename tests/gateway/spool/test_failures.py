@@ -10,13 +10,17 @@ import pytest
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.spool import store
-from tests.gateway.spool.harness import batch_of, break_next_commit, drain, dropped, open_spool, running
+from tests.gateway.spool.harness import (
+    batch_of,
+    break_next_commit,
+    drain,
+    dropped,
+    execute,
+    open_spool,
+    rescued,
+    running,
+)
 from tests.waiting import until
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
 
 
 async def fill_up(spool):
@@ -171,10 +175,7 @@ async def test_what_goes_down_with_a_batch_that_is_too_large_is_counted_too(path
 async def test_a_row_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(path, damage):
     async with running(path) as spool:
         seqs = [await spool.append("plc", batch_of(5, mark=n)) for n in range(3)]
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(f"UPDATE batches SET {damage} WHERE seq = ?", (seqs[1],))
-    connection.close()
+    execute(path, f"UPDATE batches SET {damage} WHERE seq = ?", (seqs[1],))
     metrics = Metrics()
     async with running(path, metrics=metrics) as spool:
         assert [row.seq for row in await drain(spool)] == [seqs[0], seqs[2]]
@@ -204,7 +205,7 @@ async def test_a_file_that_breaks_in_mid_life_is_replaced_and_what_waits_is_stor
         assert seq == seqs[-1] + 1
         assert [row.batch for row in await drain(spool)] == [batch_of(2, mark=99)]
         assert spool.stats.quarantined is not None
-        await until(lambda: not spool.stats.rescuing)
+        await rescued(spool)
         assert spool.stats.dropped == {"spool_damaged": 6000}
         assert spool.stats.state == "ok"
     assert dropped(metrics) == {"spool_damaged": 6000}

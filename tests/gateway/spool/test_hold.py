@@ -1,7 +1,6 @@
 """What the broker takes in time is never written; all else is, in order, under the number that it was sent by."""
 
 import asyncio
-import shutil
 import sys
 import tempfile
 from contextlib import asynccontextmanager
@@ -14,16 +13,11 @@ from hypothesis import strategies as st
 from gateway.batch import Kind
 from gateway.metrics import Metrics
 from gateway.spool.hold import FIRST_PAUSE_S, LONGEST_PAUSE_S, NOTE_S, RESERVED_NUMBERS, Hold, Passed
-from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, running
+from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, copy_of, drain, replace, running
 from tests.waiting import until
 
 FIRST = START_NS // 1000
 LONG_MS = 1_000
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
 
 
 class Broker:
@@ -168,8 +162,6 @@ async def test_a_failed_commit_and_an_answer_leave_each_batch_once(path, monkeyp
 
 async def test_a_crash_loses_what_was_held_and_gives_no_number_twice(path, tmp_path):
     broker = Broker()
-    copy = tmp_path / "crashed" / "spool.db"
-    copy.parent.mkdir()
     async with holding(path) as spool:
         for mark in range(3):
             append = begin(spool, broker, mark)
@@ -178,8 +170,7 @@ async def test_a_crash_loses_what_was_held_and_gives_no_number_twice(path, tmp_p
             await append
         held = begin(spool, broker, 3)
         await stand(spool, broker, 4)
-        for suffix in ("", "-wal"):
-            shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+        copy = copy_of(path, tmp_path / "crashed" / "spool.db")
         spool.ack([broker.offered[-1]])
         await held
     for hold_ms in (LONG_MS, 0):
@@ -240,8 +231,7 @@ async def live(actions):
                 else:
                     await asyncio.sleep(0.005)
             told = {seq for task, _, _ in begun if task.done() for seq in [task.result()]}
-            for suffix in ("", "-wal"):
-                shutil.copy(f"{path}{suffix}", f"{copy}{suffix}")
+            copy_of(path, copy)
             await spool.flush()
             seqs = [await task for task, *_ in begun]
             assert seqs == list(range(seqs[0], seqs[0] + len(seqs))) if seqs else not told
@@ -291,8 +281,7 @@ async def test_a_fresh_file_goes_on_above_what_was_held(path):
         await stand(spool, broker, 1)
         spool.ack(broker.offered)
         await append
-        async with spool._access.lock:
-            await spool._replace()
+        await replace(spool)
         assert spool.stats.accepted_batches == 0
         await until(lambda: spool._hold.may(asyncio.get_running_loop().time()))
         append = begin(spool, broker, 1)

@@ -17,36 +17,18 @@ from tests.gateway.spool.harness import (
     START_NS,
     batch_of,
     break_next_commit,
+    copy_of,
     drain,
     dropped,
+    execute,
     open_spool,
     read_gaps,
+    replace,
+    rescued,
     running,
 )
 from tests.gateway.spool.test_hold import FIRST, Broker, begin, holding, stand
 from tests.waiting import until
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
-
-
-def copy_of(path, target):
-    target.parent.mkdir()
-    for suffix in ("", "-wal", ".lock"):
-        shutil.copy(f"{path}{suffix}", f"{target}{suffix}")
-    return target
-
-
-async def replace(spool):
-    """What the discovery of damage does."""
-    async with spool._access.lock:
-        await spool._replace()
-
-
-async def rescued(spool):
-    await until(lambda: not spool.stats.rescuing, what=lambda: spool.stats)
 
 
 async def test_a_gap_that_is_written_in_doubt_is_not_overwritten(path, monkeypatch):
@@ -128,7 +110,7 @@ async def test_a_fresh_file_knows_how_far_held_numbers_have_come(path, tmp_path)
             await append
         async with spool._access.lock:
             await spool._replace()
-            copy = copy_of(path, tmp_path / "crashed" / "spool.db")
+            copy = copy_of(path, tmp_path / "crashed" / "spool.db", ".lock")
     async with running(copy) as spool:
         assert await spool.append("plc", batch_of(1)) > max(broker.offered)
 
@@ -141,15 +123,13 @@ async def test_a_log_that_was_cut_off_takes_no_held_number_with_it(path, tmp_pat
         await spool._file.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
         old = tmp_path / "old.db"
         shutil.copy(path, old)
-    with sqlite3.connect(old) as connection:
-        connection.execute("DELETE FROM passed")
-    connection.close()
+    execute(old, "DELETE FROM passed")
     async with holding(path) as spool:
         append = begin(spool, broker, 0)
         await stand(spool, broker, 1)
         spool.ack(broker.offered)
         await append
-        copy = copy_of(path, tmp_path / "crashed" / "spool.db")
+        copy = copy_of(path, tmp_path / "crashed" / "spool.db", ".lock")
     shutil.copy(old, copy)
     copy.with_name("spool.db-wal").unlink()
     async with running(copy) as spool:

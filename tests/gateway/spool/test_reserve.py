@@ -29,11 +29,6 @@ volumes = st.integers(0, 1 << 40).flatmap(lambda size: st.builds(Volume, st.just
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
-
-
-@pytest.fixture
 def reserve_path(path):
     return path.with_name("spool.db.reserve")
 

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.spool import written
 from gateway.spool.written import process_written_bytes
-from tests.gateway.spool.harness import batch_of, running
+from tests.gateway.spool.harness import batch_of, replace, running
 
 
 @pytest.fixture
@@ -33,8 +33,7 @@ async def test_a_fresh_file_does_not_make_the_count_fall(path):
     async with running(path) as spool:
         await spool.append("plc", batch_of(1000))
         before = spool.stats.written_bytes
-        async with spool._access.lock:
-            await spool._replace()
+        await replace(spool)
         assert spool.stats.quarantined is not None
         assert spool.stats.written_bytes >= before
         await spool.append("plc", batch_of(1000))

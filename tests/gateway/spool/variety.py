@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import NamedTuple
 
 from gateway.batch import Batch, Kind, Reading
 from gateway.points import Point
 from gateway.spool import Row, SpoolStats
-from tests.gateway.spool.harness import START_NS, batch_of, drain, running
+from tests.gateway.spool.harness import START_NS, batch_of, copy_of, drain, running
 
 POINTS = 90
 
@@ -61,9 +60,3 @@ async def make(folder: Path) -> Original:
         await spool.flush()
         copy_of(folder / "spool.db", folder / "copy.db")
         return Original(folder / "copy.db", await drain(spool), list(spool.points), spool.stats, sent)
-
-
-def copy_of(source: Path, target: Path) -> None:
-    """The database with its log."""
-    for suffix in ("", "-wal"):
-        shutil.copy(f"{source}{suffix}", f"{target}{suffix}")

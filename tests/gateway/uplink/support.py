@@ -15,6 +15,7 @@ from gateway.config.models import OfflineSettings, UplinkSettings
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.points import PointTable
+from gateway.spool import Spool
 from gateway.spool.ledger.gaps import Entry
 from gateway.uplink import Uplink
 from tests.waiting import until
@@ -26,6 +27,19 @@ class StoredRow(NamedTuple):
     seq: int
     device: str
     batch: Batch
+
+
+class Unchanged:
+    """A chain that changes nothing, and what it gives."""
+
+    set_aside = None
+
+    def __init__(self, batch: Batch) -> None:
+        self.batch = batch
+
+    @staticmethod
+    def apply(batch: Batch, now_ns: int) -> Unchanged:
+        return Unchanged(batch)
 
 
 class MemoryLedger:
@@ -122,15 +136,36 @@ class Plant:
     @contextlib.asynccontextmanager
     async def connected(self) -> AsyncIterator[asyncio.Task[None]]:
         """The uplink at work; stopped cleanly at the end when it still runs."""
-        task = asyncio.create_task(self.uplink.run())
-        try:
-            await until(lambda: self.uplink.status["state"] == "connected" or task.done())
-            if task.done():
-                task.result()
+        async with connected(self.uplink) as task:
             yield task
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+
+
+def uplink_of(
+    spool: Spool, port: int, *, metrics: Metrics, offline: OfflineSettings | None = None, **settings: Any
+) -> Uplink:
+    """The uplink of a real spool."""
+    return Uplink(
+        UplinkSettings(host="127.0.0.1", port=port, **settings),
+        offline or OfflineSettings(),
+        gateway_id="gw",
+        spool=spool,
+        points=spool.points,
+        metrics=metrics,
+    )
+
+
+@contextlib.asynccontextmanager
+async def connected(uplink: Uplink) -> AsyncIterator[asyncio.Task[None]]:
+    """An uplink at work; stopped cleanly at the end when it still runs."""
+    task = asyncio.create_task(uplink.run())
+    try:
+        await until(lambda: uplink.status["state"] == "connected" or task.done())
+        if task.done():
+            task.result()
+        yield task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 class Received(NamedTuple):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
+import threading
 import time
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from gateway.demo.broker import Broker
 from gateway.errors import UplinkError
 from gateway.spool.carry.contents import Kinds, Summary, pack_block, pack_points, pack_row, to_json
 from gateway.spool.carry.reader import CarryReader
+from gateway.spool.rows import Row
 from gateway.uplink.forward import Forwarded, Progress, forward, plan
 from gateway.uplink.forward.progress import Ranges
 from tests.gateway.spool.carry.forge import HEADER, POINTS, a_batch, block, forged, row, sections, write
@@ -132,6 +136,33 @@ async def test_a_run_that_is_cut_off_goes_on_where_it_was(broker: Broker, tmp_pa
         # What was under way when the line was cut, and nothing else, is sent twice.
         assert len(watcher.messages) <= 1_500 + 16
         assert await send(path, broker.port) == Forwarded(skipped=1_500)
+
+
+async def test_a_lost_connection_waits_for_what_is_being_read(broker: Broker, tmp_path: Path) -> None:
+    """The next connection begins to read the same open file anew."""
+    asked, goes_on = threading.Event(), threading.Event()
+
+    class Slow(CarryReader):
+        def rows(self) -> Iterator[Row]:
+            asked.set()
+            goes_on.wait()
+            yield from super().rows()
+
+    path = many(tmp_path, 100)
+    async with Wire(broker.port) as wire:
+        with Slow(path) as carried:
+            run = asyncio.create_task(forward(carried, settings(wire.port), progress=progress(path, carried), rate=1e6))
+            try:
+                await until(asked.is_set)
+                (send_task,) = (task for task in asyncio.all_tasks() if task.get_name() == "forward send")
+                wire.cut()
+                await until(send_task.cancelling)
+                for _ in range(10):
+                    await asyncio.sleep(0)
+                assert not send_task.done()
+            finally:
+                goes_on.set()
+            assert await run == Forwarded(batches=100, readings=300)
 
 
 async def test_a_large_batch_is_cut_where_the_gateway_cuts_it(broker: Broker, tmp_path: Path) -> None:

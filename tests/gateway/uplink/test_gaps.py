@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import pytest
 
 from gateway.batch import Batch, Reading
-from gateway.config.models import DatabaseSettings, OfflineSettings, UplinkSettings
+from gateway.config.models import OfflineSettings
 from gateway.demo.broker import Broker
 from gateway.errors import SpoolError
 from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.spool import Spool
 from gateway.spool.ledger.gaps import QUIET_NS, Entry, Telling
-from gateway.uplink import Uplink, gaps
+from gateway.uplink import gaps
 from gateway.uplink.gaps import gap_message
-from tests.gateway.uplink.support import Plant, Wire, subscribed
+from tests.gateway.spool.harness import running
+from tests.gateway.uplink.support import Plant, Wire, connected, subscribed, uplink_of
 from tests.gateway.uplink.test_traffic import ENDS_NO_CONNECTION, settings
 from tests.waiting import until
 
@@ -163,43 +164,14 @@ class _Clock:
         return self.now_ns
 
 
-@asynccontextmanager
-async def storing(path: Path, clock: _Clock, **limits):
-    """A spool at work, and an uplink to be run."""
-    metrics = Metrics()
-    spool = await Spool.open(path, settings=DatabaseSettings(**limits), metrics=metrics, now_ns=clock)
-    committing = asyncio.create_task(spool.run())
-    try:
-        yield spool, metrics
-    finally:
-        await spool.close()
-        await committing
-
-
-@asynccontextmanager
-async def publishing(port: int, spool: Spool, metrics: Metrics, **offline):
-    uplink = Uplink(
-        UplinkSettings(host="127.0.0.1", port=port),
-        OfflineSettings(**offline),
-        gateway_id="gw",
-        spool=spool,
-        points=spool.points,
-        metrics=metrics,
-    )
-    run = asyncio.create_task(uplink.run())
-    try:
-        await until(lambda: uplink.status["state"] == "connected")
-        yield uplink
-    finally:
-        run.cancel()
-        await asyncio.gather(run, return_exceptions=True)
-
-
 async def test_what_an_outage_cost_is_told_once_the_broker_is_back(broker: Broker, tmp_path: Path) -> None:
     """Each reading that was accepted arrives, or is counted in a gap; a crash between telling and noting repeats it."""
     clock = _Clock()
-    path = tmp_path / "spool.db"
+    metrics = Metrics()
     stored = 0
+
+    def storing() -> AbstractAsyncContextManager[Spool]:
+        return running(tmp_path / "spool.db", metrics=metrics, now_ns=clock, max_bytes=5 * 244)
 
     async def append(spool: Spool) -> None:
         nonlocal stored
@@ -209,19 +181,19 @@ async def test_what_an_outage_cost_is_told_once_the_broker_is_back(broker: Broke
         stored += 10
 
     async with Wire(broker.port) as wire, subscribed(broker.port) as subscriber:
-        async with storing(path, clock, max_bytes=5 * 244) as (spool, metrics):
+        async with storing() as spool:
             for _ in range(20):
                 await append(spool)
             assert spool.stats.gaps_to_tell == 1
             clock.now_ns += QUIET_NS
-            async with publishing(wire.port, spool, metrics):
+            async with connected(uplink_of(spool, wire.port, metrics=metrics)):
                 await until(lambda: len(subscriber.data()) == 5 and subscriber.gaps())
                 # The ledger may have noted it or not: both happen at a crash.
-        async with storing(path, clock, max_bytes=5 * 244) as (spool, metrics):
+        async with storing() as spool:
             for _ in range(7):
                 await append(spool)
             clock.now_ns += QUIET_NS
-            async with publishing(wire.port, spool, metrics):
+            async with connected(uplink_of(spool, wire.port, metrics=metrics)):
                 await until(lambda: len({told["number"] for told in subscriber.gaps()}) == 2)
                 await until(lambda: spool.stats.gaps_to_tell == 0)
             entries = await spool.gaps.all()
@@ -237,21 +209,16 @@ async def test_what_an_outage_cost_is_told_once_the_broker_is_back(broker: Broke
 
 async def test_what_offline_disabled_drops_is_told(broker: Broker, tmp_path: Path) -> None:
     clock = _Clock()
-    async with subscribed(broker.port) as subscriber, storing(tmp_path / "spool.db", clock) as (spool, metrics):
+    metrics = Metrics()
+    path = tmp_path / "spool.db"
+    async with subscribed(broker.port) as subscriber, running(path, metrics=metrics, now_ns=clock) as spool:
         batch = Batch.of(Reading(START_NS + n, 1.0, 1) for n in range(3))
-        away = Uplink(
-            UplinkSettings(host="127.0.0.1", port=broker.port),
-            OfflineSettings(enabled=False),
-            gateway_id="gw",
-            spool=spool,
-            points=spool.points,
-            metrics=metrics,
-        )
+        away = uplink_of(spool, broker.port, metrics=metrics, offline=OfflineSettings(enabled=False))
         away.offer(await spool.append("press", batch), "press", batch)
         await until(lambda: spool.stats.gaps_to_tell == 1)
         assert spool.stats.backlog_batches == 0
         clock.now_ns += QUIET_NS
-        async with publishing(broker.port, spool, metrics):
+        async with connected(uplink_of(spool, broker.port, metrics=metrics)):
             await until(subscriber.gaps)
     (told,) = subscriber.gaps()
     assert (told["cause"], told["readings"], told["from"]) == ("offline_disabled", 3, START_NS / 1e6)

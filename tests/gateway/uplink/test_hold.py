@@ -2,27 +2,16 @@
 
 import asyncio
 import contextlib
+import time
 
 from gateway.batch import Batch, Kind, Reading
-from gateway.config.models import DatabaseSettings, OfflineSettings, UplinkSettings
 from gateway.demo.broker import Broker
 from gateway.flow import Flow
 from gateway.metrics import Metrics
 from gateway.spool import Spool
-from gateway.uplink import Uplink
-from tests.gateway.uplink.support import Wire, subscribed
+from tests.gateway.spool.harness import running
+from tests.gateway.uplink.support import Unchanged, Wire, connected, subscribed, uplink_of
 from tests.waiting import until
-
-
-class All:
-    """A chain that changes nothing."""
-
-    def __init__(self, batch: Batch) -> None:
-        self.batch, self.set_aside = batch, None
-
-    @staticmethod
-    def apply(batch: Batch, now_ns: int) -> "All":
-        return All(batch)
 
 
 class Gateway:
@@ -31,40 +20,18 @@ class Gateway:
     def __init__(self, spool: Spool, port: int) -> None:
         metrics = Metrics()
         self.spool = spool
-        self.uplink = Uplink(
-            UplinkSettings(host="127.0.0.1", port=port, keepalive=5),
-            OfflineSettings(),
-            gateway_id="gw",
-            spool=spool,
-            points=spool.points,
-            metrics=metrics,
-        )
-        self.emit = Flow(spool, self.uplink, metrics).emit("press", lambda: All)
+        self.uplink = uplink_of(spool, port, metrics=metrics, keepalive=5)
+        self.emit = Flow(spool, self.uplink, metrics).emit("press", lambda: Unchanged)
         self.point = spool.points.intern("s/a/l/press/force", device="press", kind=Kind.F64)
 
     def batch(self, value: float) -> Batch:
         return Batch.of([Reading(1_700_000_000_000_000_000, value, self.point)])
 
-    @contextlib.asynccontextmanager
-    async def connected(self):
-        task = asyncio.create_task(self.uplink.run())
-        await until(lambda: self.uplink.status["state"] == "connected" or task.done())
-        try:
-            yield
-        finally:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-
 
 @contextlib.asynccontextmanager
 async def at_work(path, port, **settings):
-    spool = await Spool.open(path, settings=DatabaseSettings(**settings), metrics=Metrics())
-    task = asyncio.create_task(spool.run())
-    try:
+    async with running(path, now_ns=time.time_ns, **settings) as spool:
         yield Gateway(spool, port)
-    finally:
-        await spool.close()
-        await task
 
 
 async def holding(gateway: Gateway) -> None:
@@ -78,7 +45,7 @@ async def test_while_the_broker_takes_what_comes_nothing_is_written(tmp_path, br
     async with (
         at_work(tmp_path / "spool.db", broker.port, hold_ms=1_000) as gateway,
         subscribed(broker.port, "tidegate/gw/data/#") as subscriber,
-        gateway.connected(),
+        connected(gateway.uplink),
     ):
         await holding(gateway)
         await gateway.spool.flush()
@@ -104,7 +71,7 @@ async def test_an_outage_writes_what_was_held_and_all_that_comes_and_it_arrives_
         at_work(tmp_path / "spool.db", wire.port, hold_ms=200) as gateway,
         subscribed(broker.port, "tidegate/gw/data/#") as subscriber,
     ):
-        async with gateway.connected():
+        async with connected(gateway.uplink):
             await holding(gateway)
             wire.answers.clear()  # the broker gets what is sent, and we get no answer
             for value in sent[:20]:
@@ -114,7 +81,7 @@ async def test_an_outage_writes_what_was_held_and_all_that_comes_and_it_arrives_
             wire.answers.set()
         for value in sent[20:40]:
             await gateway.emit(gateway.batch(value))
-        async with gateway.connected():
+        async with connected(gateway.uplink):
             for value in sent[40:]:
                 await gateway.emit(gateway.batch(value))
             await until(lambda: {value for m in subscriber.data() for value in m.values} >= set(sent))

@@ -10,11 +10,6 @@ from tests.gateway.spool.harness import batch_of, drain, dropped, running
 ROW_BYTES = 4 + 24 * 10 + len("mark 0")
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
-
-
 async def test_drop_oldest_gives_up_the_oldest_and_counts_them(path):
     metrics = Metrics()
     async with running(path, metrics=metrics, max_bytes=3 * ROW_BYTES) as spool:

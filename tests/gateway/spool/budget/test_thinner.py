@@ -22,11 +22,6 @@ RULES = ThinningRules({("line/plc/level", "m"): BOUND}, lambda batch, tag_bytes:
 BLOCK_ROWS = 20
 
 
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
-
-
 def batch_at(number):
     """A second of a level that floats a little, an alarm, and a value of which nobody says how exact it must be."""
     at_ns = START_NS + number * 1_000_000_000

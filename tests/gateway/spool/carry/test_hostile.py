@@ -8,7 +8,7 @@ import zlib
 import msgspec
 import pytest
 
-from gateway.batch import Batch, Kind, Reading
+from gateway.batch import EMPTY, Batch, Kind, Reading
 from gateway.errors import SpoolError
 from gateway.spool.carry.contents import Kinds, pack_block, pack_json_list, pack_points, pack_row
 from gateway.spool.carry.frames import LARGEST_SECTION_BYTES, MAGIC, FrameReader
@@ -109,6 +109,7 @@ LIES = {
     "a device with a long name": replaced(2, a_row(20, 3.0, 4.0, device="x" * 2000)),
     "a device in a block with a slash": replaced(1, a_block((10, 11, 13), 1.0, 2.5, device="../x")),
     "a device that is no text": replaced(2, (Kinds.ROW, a_row(20, 3.0, 4.0)[1].replace(b"plc", b"\xff\xfe\xfd"))),
+    "a row without readings": replaced(2, (Kinds.ROW, b"".join(pack_row(row(20, EMPTY))))),
     "a row cut short": replaced(2, (Kinds.ROW, b"\0" * 5)),
     "a block cut short": replaced(1, (Kinds.BLOCK, b"\0" * 5)),
     "a block of nothing": replaced(1, (Kinds.BLOCK, bytes(60))),

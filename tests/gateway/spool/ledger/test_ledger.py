@@ -1,7 +1,6 @@
 """What the spool loses stands in its ledger, by device, time and count, whatever it was lost by."""
 
 import asyncio
-import shutil
 import sqlite3
 from contextlib import closing
 
@@ -15,15 +14,21 @@ from gateway.spool import store
 from gateway.spool.ledger import gapdesk
 from gateway.spool.ledger.gaps import QUIET_NS, Telling
 from gateway.spool.migrations import MIGRATIONS
-from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, open_spool, read_gaps, running
+from tests.gateway.spool.harness import (
+    START_NS,
+    batch_of,
+    break_next_commit,
+    copy_of,
+    drain,
+    execute,
+    open_spool,
+    read_gaps,
+    rescued,
+    running,
+)
 from tests.waiting import until
 
 S_NS = 1_000_000_000
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
 
 
 def batch_at(at_s, readings=10):
@@ -37,11 +42,6 @@ def gap(device, cause, from_s, to_s, readings):
 
 def ledger(path):
     return [entry.gap for entry in read_gaps(path)]
-
-
-def damage(path, sql, *parameters):
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(sql, parameters)
 
 
 ROW_BYTES = 4 + 24 * 10
@@ -117,7 +117,7 @@ async def test_a_row_that_cannot_be_read_is_told_by_when_it_and_its_neighbours_c
         seqs = []
         for now_s in (10, 20, 30):
             seqs.append(await spool.append("tank", batch_of(10, mark=now_s)))
-    damage(path, f"UPDATE batches SET {column} WHERE seq = ?", seqs[1])
+    execute(path, f"UPDATE batches SET {column} WHERE seq = ?", (seqs[1],))
     async with running(path) as spool:
         assert [row.seq for row in await drain(spool)] == [seqs[0], seqs[2]]
         await until(lambda: spool.stats.set_aside_batches == 1)
@@ -132,7 +132,7 @@ async def test_a_block_that_cannot_be_read_is_told_without_devices(path, sql):
             await spool.append("tank", batch_of(10, mark=now_s))
         spool._merger.readings = 60
         assert await spool._merger.merge() == 60
-    damage(path, sql)
+    execute(path, sql)
     async with running(path, now_ns=lambda: START_NS + 99 * S_NS) as spool:
         assert len(await drain(spool)) == 4
         await until(lambda: spool.stats.set_aside_batches == 1)
@@ -147,8 +147,8 @@ async def test_a_row_or_block_that_cannot_be_read_when_it_makes_room_is_counted_
         spool._merger.readings = 100
         assert await spool._merger.merge() == 100
     if not readable:
-        damage(path, "UPDATE blocks SET data = x'00'")
-        damage(path, "UPDATE batches SET data = x'00'")
+        execute(path, "UPDATE blocks SET data = x'00'")
+        execute(path, "UPDATE batches SET data = x'00'")
     async with running(path, max_bytes=50_000) as spool:
         assert await spool.append("tank", batch_at(100, readings=2080))
         assert spool.stats.dropped == {"spool_full": 200}
@@ -251,19 +251,19 @@ async def test_a_damaged_file_is_one_gap_and_its_ledger_goes_on_in_the_fresh_one
                 file.seek(4096)
                 file.write(b"\xa5" * (path.stat().st_size - 4096))
             assert await spool.append("tank", batch_of(2, mark=99))
-            await until(lambda: not spool.stats.rescuing)
-            rescued = spool.stats.rescued_readings
+            await rescued(spool)
+            carried = spool.stats.rescued_readings
     if found == "at opening":
         damaged = bytearray(path.read_bytes())
         damaged[-40_000:] = b"\xa5" * 40_000  # the tables' root pages can be read, and so the totals
         path.write_bytes(damaged)
         async with running(path, metrics=metrics, now_ns=lambda: clock) as spool:
             assert spool.stats.quarantined is not None
-            await until(lambda: not spool.stats.rescuing)
-            rescued = spool.stats.rescued_readings
+            await rescued(spool)
+            carried = spool.stats.rescued_readings
     kept, lost = read_gaps(path)
     assert kept == taken._replace(telling=Telling.OFFERED)
-    assert lost.gap == Gap("", "spool_damaged", START_NS, clock, 6000 - rescued)
+    assert lost.gap == Gap("", "spool_damaged", START_NS, clock, 6000 - carried)
     assert lost.number == kept.number + 1
     assert metrics.snapshot()["tidegate_gaps_total"]["spool_damaged"] == 1
 
@@ -272,7 +272,7 @@ async def test_of_a_file_that_tells_nothing_a_gap_without_beginning_and_count_is
     path.write_bytes(b"not a database " * 400)
     async with running(path) as spool:
         assert spool.stats.quarantined is not None
-        await until(lambda: not spool.stats.rescuing)
+        await rescued(spool)
     assert ledger(path) == [Gap("", "spool_damaged", 0, START_NS, None)]
 
 
@@ -286,9 +286,7 @@ async def test_a_row_that_is_taken_stays_as_it_is_also_across_a_crash(path):
         assert spool.gaps.due()
         (entry,) = await spool.gaps.take(9)
         assert not spool.gaps.due(but={entry.number})
-        crashed = path.with_name("crashed.db")
-        for suffix in ("", "-wal"):
-            shutil.copy(path.with_name(path.name + suffix), crashed.with_name(crashed.name + suffix))
+        crashed = copy_of(path, path.with_name("crashed.db"))
     async with running(crashed, now_ns=lambda: clock) as spool:
         await spool.append("tank", batch_at(1), gaps=[gap("tank", "unstorable", 1, 1, 10)])
         assert [one.number for one in await spool.gaps.take(9)] == [entry.number]

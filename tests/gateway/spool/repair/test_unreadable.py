@@ -9,13 +9,7 @@ from gateway.metrics import Metrics
 from gateway.spool.repair.unreadable import GIVE_UP_AT, REOPEN_AT, UnreadableFile, Verdict
 from gateway.spool.rows import PENDING
 from gateway.spool.spoolfile import SpoolFile
-from tests.gateway.spool.harness import batch_of, drain, dropped, running
-from tests.waiting import until
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "spool.db"
+from tests.gateway.spool.harness import batch_of, drain, dropped, rescued, running
 
 
 def error(code):
@@ -70,7 +64,7 @@ async def test_a_sector_that_is_gone_for_good_does_not_hold_the_rest_back(path, 
             seqs.append(await spool.append("plc", batch_of(5, mark=9 + attempt)))
         await spool.pending(after=0, limit_readings=100)
         assert spool.stats.quarantined is not None
-        await until(lambda: not spool.stats.rescuing)
+        await rescued(spool)
         rows = await drain(spool)
         assert [row.seq for row in rows] == seqs
         assert [row.batch for row in rows] == [batch_of(5, mark=n) for n in range(len(seqs))]
