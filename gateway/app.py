@@ -39,6 +39,7 @@ from gateway.report import report
 from gateway.running import Running
 from gateway.spool import Audit, Spool
 from gateway.systemd import Systemd
+from gateway.together import until_one_ends
 from gateway.wasm.host import Host
 from gateway.watch import Watch
 from gateway.wear import WearMeter
@@ -271,10 +272,7 @@ async def _opened(spool: Spool, stop: asyncio.Event) -> bool:
     """Waits until the spool is open, and says so; False where the gateway is to stop before."""
     if not spool.is_open:
         log.error("the gateway reads and sends nothing until its spool is open: %s", spool.stats.error)
-        waiting = [asyncio.ensure_future(event) for event in (spool.opened(), stop.wait())]
-        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-        for one in waiting:
-            one.cancel()
+        await until_one_ends("start", opened=spool.opened(), stop=stop.wait())
     return spool.is_open and not stop.is_set()
 
 

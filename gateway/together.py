@@ -9,7 +9,7 @@ from typing import Any
 __all__ = ["until_one_ends"]
 
 
-async def until_one_ends(room: str, **works: Coroutine[Any, Any, None]) -> None:
+async def until_one_ends(room: str, **works: Coroutine[Any, Any, object]) -> None:
     """Runs these together until the first ends; then ends the others, and raises what the first raised.
 
     Several may have failed of one cause: the order of `works` says which one tells it best.

@@ -24,6 +24,7 @@ from gateway.spool.repair.rescue import BEGIN_RESCUE, Rescue, read_rescues
 from gateway.spool.reserve import PAGE_BYTES
 from gateway.spool.totals import (
     LARGEST_SEQ,
+    POINTS,
     Totals,
     point_of,
     read_dropped,
@@ -213,7 +214,7 @@ async def _begin(
 
 
 async def _read_points(connection: aiosqlite.Connection) -> PointTable:
-    rows = await connection.execute_fetchall("SELECT number, path, device, unit, kind FROM points ORDER BY number")
+    rows = await connection.execute_fetchall(POINTS)
     try:
         return PointTable(map(point_of, rows))
     except (TidegateError, ValueError, AttributeError) as error:

@@ -23,7 +23,7 @@ from gateway.spool.ledger.gaps import Entry
 from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS
 from gateway.spool.rows import counted
 from gateway.spool.stored import Stored, StoredBlock, StoredRow
-from gateway.spool.totals import TOTALS, point_of, totals_of
+from gateway.spool.totals import DROPPED, POINTS, TOTALS, dropped_of, point_of, totals_of
 
 __all__ = ["Snapshot"]
 
@@ -59,13 +59,8 @@ class Snapshot:
         try:
             self._check_version()
             self.totals = totals_of(self._fetch(TOTALS))
-            self.dropped = {
-                cause.decode(errors="replace"): readings
-                for cause, readings in self._fetch("SELECT cause, readings FROM dropped")
-            }
-            self.points = PointTable(
-                map(point_of, self._fetch("SELECT number, path, device, unit, kind FROM points ORDER BY number"))
-            )
+            self.dropped = dropped_of(self._fetch(DROPPED))
+            self.points = PointTable(map(point_of, self._fetch(POINTS)))
         except sqlite3.Error as error:
             self._connection.close()
             raise self._error(error) from None

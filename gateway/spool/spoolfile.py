@@ -42,7 +42,8 @@ from gateway.spool.repair.rescue import END_RESCUE, Rescue, read_rescues
 from gateway.spool.repair.restore import write_anew
 from gateway.spool.repair.salvage import Salvage
 from gateway.spool.repair.unfinished import find_unfinished
-from gateway.spool.reserve import PAGE_BYTES, Reserve, growth_pages, is_full, spare_pages
+from gateway.spool.reserve import is_full
+from gateway.spool.space import Space
 from gateway.spool.stored import Stored
 from gateway.spool.totals import Totals, read_dropped, read_ledger, read_passed, read_totals
 from gateway.spool.written import ThreadAccount
@@ -51,19 +52,10 @@ __all__ = ["SpoolFile", "WithFile"]
 
 _Result = TypeVar("_Result")
 
-KEPT_FREE_BYTES: Final = 16 * 1024 * 1024
-"""Free pages that stay in the file for the next rows; what an outage took beyond them is given back."""
-
-GIVEN_BACK_PAGES: Final = 2048
-"""Pages given back in one step: a few tens of milliseconds in which nothing can be committed."""
-
 MARK_INTERVAL_S: Final = 1.0
 """How often the high-water mark is written, at most."""
 
 WRITE_PASSED: Final = "INSERT OR REPLACE INTO passed VALUES (1, ?, ?, ?)"
-
-MOST_PAGES: Final = 0xFFFFFFFE
-"""SQLite's own limit of a database's size."""
 
 
 class WithFile(Protocol):
@@ -118,10 +110,7 @@ class SpoolFile:
         self.notice = ""
         self._lock: FileLock | None = None
         self._names: Names | None = None
-        self._reserve = Reserve(path)
-        self._growth_limited = False
-        self._page_bytes = PAGE_BYTES
-        self._most_given_pages = GIVEN_BACK_PAGES
+        self._space = Space(path)
         self._account = ThreadAccount()
         self._metrics = metrics
         self._now_ns = now_ns
@@ -162,7 +151,7 @@ class SpoolFile:
     @property
     def free_bytes(self) -> int:
         """Bytes of its disk that our user may still take."""
-        return self._reserve.volume().free_bytes
+        return self._space.free_bytes
 
     @property
     def written_bytes(self) -> int | None:
@@ -192,8 +181,7 @@ class SpoolFile:
         group = self._doubtful
         if group is not None:
             await roll_back(connection)
-        if self._reserve.given_up or self._growth_limited:
-            await self._limit_growth()
+        await self._space.limit_growth(connection)
         if group is None:
             return None
         totals = await was_committed(connection, group)
@@ -216,7 +204,7 @@ class SpoolFile:
             totals = await write(self._connected(), group)
         except sqlite3.Error as error:
             if group.acked and not group.taken and is_full(error):
-                self._reserve.give_up()
+                self._space.reserve.give_up()
             raise
         self._check_names()
         self._adopt(group, totals)
@@ -317,30 +305,7 @@ class SpoolFile:
 
     async def give_back_space(self) -> None:
         """Returns some free pages to the file system, where there are many. Nothing may be in doubt."""
-        free_pages = (await self.fetch("PRAGMA freelist_count"))[0][0]
-        given_pages = free_pages - KEPT_FREE_BYTES // self._page_bytes
-        if not self._reserve.held:
-            given_pages = max(
-                given_pages, spare_pages(self._reserve.volume(), free_pages=free_pages, page_bytes=self._page_bytes)
-            )
-        given_pages = min(given_pages, self._most_given_pages)
-        if given_pages > 0:
-            await self._give_back(given_pages)
-        await self._make_reserve()
-
-    async def _give_back(self, pages: int) -> None:
-        try:
-            # As a script, because the pragma gives back one page a step and `execute` takes one step.
-            await self._connected().executescript(f"PRAGMA incremental_vacuum({pages});")
-        except sqlite3.OperationalError as error:
-            if not is_full(error) or pages == 1:
-                raise
-            # What it changes goes through the log first, and there is no room for so much of it.
-            self._most_given_pages = max(1, pages // 4)
-        else:
-            self._most_given_pages = min(GIVEN_BACK_PAGES, self._most_given_pages * 2)
-        # The file itself shrinks when the log is worked in.
-        await self.fetch("PRAGMA wal_checkpoint(PASSIVE)")
+        await self._space.give_back(self._connected())
 
     async def replace(self) -> None:
         """Puts a fresh file in the place of this one, which SQLite calls damaged.
@@ -388,22 +353,6 @@ class SpoolFile:
         if self._names is not None and not self._names.all_lead_there:
             raise SpoolError(f"Writing to the spool {self.path}: somebody deleted its file. It is written anew.")
 
-    async def _make_reserve(self) -> None:
-        if self._reserve.can_be_made():
-            await asyncio.to_thread(self._reserve.make)
-
-    async def _limit_growth(self) -> None:
-        """Keeps new rows out of the room that the given-up reserve had."""
-        await self._make_reserve()
-        self._growth_limited = self._reserve.given_up
-        if self._growth_limited:
-            pages = (await self.fetch("PRAGMA page_count"))[0][0] + growth_pages(
-                self._reserve.volume(), page_bytes=self._page_bytes
-            )
-        else:
-            pages = MOST_PAGES
-        await self.fetch(f"PRAGMA max_page_count = {pages}")
-
     def _adopt(self, group: Group, totals: Totals) -> None:
         self.totals = totals
         self.dropped.update(group.dropped)
@@ -414,8 +363,7 @@ class SpoolFile:
             self.ledger.adopt(group.gaps)
 
     async def _open(self, mark: HighWater) -> None:
-        self._reserve = Reserve(self.path)
-        await self._make_reserve()
+        await self._space.begin()
         if self._damaged:
             self._rescued_points = points = await asyncio.to_thread(_points_in, self.path)
             self._move_aside(
@@ -441,7 +389,7 @@ class SpoolFile:
         except SpoolRefused:
             raise
         except SpoolError:
-            if not self._reserve.is_last_room or not self._reserve.give_up():
+            if not self._space.reserve.is_last_room or not self._space.reserve.give_up():
                 raise
             database = await self._open_whole(first_seq=first_seq, held=mark, points=self._rescued_points)
         await self._use(database)
@@ -587,7 +535,7 @@ class SpoolFile:
             ledger=self.ledger,
             rescues=self.rescues,
             reserved=self.reserved,
-            log_bytes=self._reserve.size_bytes or WAL_LIMIT_BYTES,
+            log_bytes=self._space.reserve.size_bytes or WAL_LIMIT_BYTES,
         )
 
     async def _use(self, database: Database) -> None:
@@ -595,7 +543,7 @@ class SpoolFile:
         self._names = Names(self.path)
         self.totals = database.totals
         self.dropped = database.dropped
-        self._page_bytes = database.page_bytes
+        self._space.page_bytes = database.page_bytes
         self.ledger = database.ledger
         self.rescues = database.rescues
         self.seen = database.seen

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final, NamedTuple
 
 import aiosqlite
@@ -15,9 +15,12 @@ from gateway.spool.ledger.gaprows import GAPS_TO_TELL, gap_of_row
 from gateway.spool.ledger.gaps import Ledger
 
 __all__ = [
+    "DROPPED",
     "LARGEST_SEQ",
+    "POINTS",
     "TOTALS",
     "Totals",
+    "dropped_of",
     "point_of",
     "read_dropped",
     "read_ledger",
@@ -37,6 +40,9 @@ TOTALS: Final = """
                ORDER BY seq LIMIT 1))
     FROM totals
 """
+
+DROPPED: Final = "SELECT cause, readings FROM dropped"
+POINTS: Final = "SELECT number, path, device, unit, kind FROM points ORDER BY number"
 
 LARGEST_SEQ: Final = 1 << 53
 """Where JSON readers that use f64 begin to confuse neighbours: a larger number in a damaged file is not believed."""
@@ -100,7 +106,11 @@ async def read_seen(connection: aiosqlite.Connection) -> dict[str, int]:
 
 async def read_dropped(connection: aiosqlite.Connection) -> dict[str, int]:
     """Readings lost since the file was made, by cause."""
-    rows = await connection.execute_fetchall("SELECT cause, readings FROM dropped")
+    return dropped_of(await connection.execute_fetchall(DROPPED))
+
+
+def dropped_of(rows: Iterable[Sequence[Any]]) -> dict[str, int]:
+    """Readings lost by cause, from what `DROPPED` gives."""
     return {cause.decode(errors="replace"): readings for cause, readings in rows}
 
 
@@ -111,7 +121,7 @@ async def read_ledger(connection: aiosqlite.Connection) -> Ledger:
 
 
 def point_of(row: Sequence[Any]) -> Point:
-    """One row of the point table.
+    """One row of what `POINTS` gives.
 
     Raises:
         ValueError, AttributeError: it is none.

@@ -342,12 +342,17 @@ async def test_a_read_back_that_fails_says_that_the_write_was_accepted(
 ) -> None:
     await add(plc, "w.half", ua.Variant(1.0))
 
+    service = plc.server.iserver.attribute_service
+    read = service.read
+
     def down(parameters: ua.ReadParameters) -> list[ua.DataValue]:
-        raise ua.uaerrors.BadShutdown
+        if any(wanted.NodeId.Identifier == "w.half" for wanted in parameters.NodesToRead):
+            raise ua.uaerrors.BadShutdown
+        return read(parameters)  # the server's own clock reads here too, and would stop
 
     async with writing(plc.port, "w.half") as (rig, adapter):
         await adapter.write("w.half", 2.0)
-        monkeypatch.setattr(plc.server.iserver.attribute_service, "read", down)
+        monkeypatch.setattr(service, "read", down)
         with pytest.raises(SourceLost, match=r"reading it back: .*BadShutdown.*The server had accepted the write"):
             await adapter.write("w.half", 3.0)
         await until(lambda: rig.of("w.half")[-1].value == 3.0)

@@ -4,8 +4,6 @@ import asyncio
 import json
 import re
 import shutil
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -15,7 +13,7 @@ from gateway.cli_broker import uplink
 from gateway.demo.broker import Broker
 from gateway.gap import Gap
 from gateway.spool.ledger.gaplist import since_ns
-from tests.gateway.spool.harness import START_NS, batch_of, running
+from tests.gateway.spool.harness import START_NS, batch_of, execute, running
 from tests.gateway.uplink.support import subscribed
 from tests.waiting import until
 
@@ -193,8 +191,7 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_verify_says_what_is_wrong_with_a_spool(site, capsys, damage):
     statement, words = DAMAGES[damage]
-    with closing(sqlite3.connect(site / "spool.db")) as connection, connection:
-        connection.execute(statement)
+    execute(site / "spool.db", statement)
     found = told(capsys, "verify", "spool.db", status=1)
     assert found["whole"] is False
     assert any(re.search(words, problem) for problem in found["problems"]), found["problems"]
@@ -204,8 +201,7 @@ def test_verify_says_what_is_wrong_with_a_spool(site, capsys, damage):
     "statement", ["UPDATE totals SET batches = 'x'", "DELETE FROM totals", "UPDATE points SET path = 7, kind = 99"]
 )
 def test_a_spool_that_says_nonsense_of_itself_is_said_to_be_damaged(site, capsys, statement):
-    with closing(sqlite3.connect(site / "spool.db")) as connection, connection:
-        connection.execute(statement)
+    execute(site / "spool.db", statement)
     for command in (["verify", "spool.db"], ["stats", "spool.db"], ["export", "out.tide", "--config", "gw.toml"]):
         assert "spool.db: it is damaged (" in error(capsys, *command)
     assert told(capsys, "salvage", "spool.db")["readable"]["readings"] == 300

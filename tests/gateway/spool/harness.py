@@ -6,8 +6,8 @@ import asyncio
 import shutil
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +100,12 @@ def copy_of(source: Path, target: Path, *suffixes: str) -> Path:
     for suffix in ("", "-wal", *suffixes):
         shutil.copy(f"{source}{suffix}", f"{target}{suffix}")
     return target
+
+
+def execute(path: Path, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """What another program does to the file while no spool has it open, or beside it; the rows that come back."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        return connection.execute(sql, parameters).fetchall()
 
 
 async def drain(spool: Spool) -> list[Row]:

@@ -1,8 +1,5 @@
 """Whatever a disk makes of the columns of a row or a block, it is refused as damaged, and nothing else is raised."""
 
-import sqlite3
-from contextlib import closing
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +11,7 @@ from gateway.spool.blocks import Left, open_block, seal
 from gateway.spool.codec import checksum, encode
 from gateway.spool.rows import read_row
 from gateway.spool.stored import StoredBlock
-from tests.gateway.spool.harness import batch_of, drain, running
+from tests.gateway.spool.harness import batch_of, drain, execute, running
 from tests.waiting import until
 
 BATCH = Batch.of([Reading(1, 2.5, 3), Reading(1, "text", 4, kind=Kind.STR)])
@@ -78,8 +75,7 @@ async def test_a_block_with_a_spoilt_column_is_set_aside_and_the_rest_goes_on(tm
         seqs = [await spool.append("plc", batch_of(10, mark=n)) for n in range(8)]
         spool._merger.readings = 50
         assert await spool._merger.merge() == 50
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(f"UPDATE blocks SET {column}")
+    execute(path, f"UPDATE blocks SET {column}")
     async with running(path) as spool:
         assert [row.seq for row in await drain(spool)] == seqs[5:]
         await until(lambda: spool.stats.set_aside_batches == 1)

@@ -10,7 +10,16 @@ import pytest
 from gateway.errors import SpoolError
 from gateway.metrics import Metrics
 from gateway.spool import store
-from tests.gateway.spool.harness import batch_of, break_next_commit, drain, dropped, open_spool, rescued, running
+from tests.gateway.spool.harness import (
+    batch_of,
+    break_next_commit,
+    drain,
+    dropped,
+    execute,
+    open_spool,
+    rescued,
+    running,
+)
 from tests.waiting import until
 
 
@@ -166,10 +175,7 @@ async def test_what_goes_down_with_a_batch_that_is_too_large_is_counted_too(path
 async def test_a_row_that_cannot_be_read_is_set_aside_and_the_rest_goes_on(path, damage):
     async with running(path) as spool:
         seqs = [await spool.append("plc", batch_of(5, mark=n)) for n in range(3)]
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(f"UPDATE batches SET {damage} WHERE seq = ?", (seqs[1],))
-    connection.close()
+    execute(path, f"UPDATE batches SET {damage} WHERE seq = ?", (seqs[1],))
     metrics = Metrics()
     async with running(path, metrics=metrics) as spool:
         assert [row.seq for row in await drain(spool)] == [seqs[0], seqs[2]]

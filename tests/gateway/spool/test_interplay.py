@@ -20,6 +20,7 @@ from tests.gateway.spool.harness import (
     copy_of,
     drain,
     dropped,
+    execute,
     open_spool,
     read_gaps,
     replace,
@@ -122,9 +123,7 @@ async def test_a_log_that_was_cut_off_takes_no_held_number_with_it(path, tmp_pat
         await spool._file.fetch("PRAGMA wal_checkpoint(TRUNCATE)")
         old = tmp_path / "old.db"
         shutil.copy(path, old)
-    with sqlite3.connect(old) as connection:
-        connection.execute("DELETE FROM passed")
-    connection.close()
+    execute(old, "DELETE FROM passed")
     async with holding(path) as spool:
         append = begin(spool, broker, 0)
         await stand(spool, broker, 1)

@@ -1,7 +1,6 @@
 """What adapters remember: as durable as the batches it belongs to, and never in their way."""
 
 import asyncio
-import shutil
 import sqlite3
 from pathlib import Path
 
@@ -10,17 +9,8 @@ import pytest
 from gateway.batch import EMPTY
 from gateway.spool import store
 from gateway.spool.migrations import MIGRATIONS
-from tests.gateway.spool.harness import batch_of, drain, open_spool, running
+from tests.gateway.spool.harness import batch_of, copy_of, drain, open_spool, running
 from tests.waiting import until
-
-
-def after_a_power_cut(path: Path, folder: Path) -> Path:
-    """The copy of a database and its log, taken in mid-life, is what a power cut leaves."""
-    folder.mkdir()
-    copy = folder / path.name
-    shutil.copy(path, copy)
-    shutil.copy(path.with_name(f"{path.name}-wal"), copy.with_name(f"{path.name}-wal"))
-    return copy
 
 
 async def test_a_state_is_on_disk_once_keep_says_so(tmp_path: Path) -> None:
@@ -30,7 +20,7 @@ async def test_a_state_is_on_disk_once_keep_says_so(tmp_path: Path) -> None:
         assert await spool.memory("press").keep(b"\x00first")
         assert await spool.memory("press").keep(b"\x00second")
         assert await spool.memory("tank").keep(b"another")
-        copy = after_a_power_cut(path, tmp_path / "copy")
+        copy = copy_of(path, tmp_path / "copy" / path.name)
     spool = await open_spool(copy)
     assert await spool.memory("press").recall() == (b"\x00second", b"")
     assert await spool.memory("tank").keep(b"")
@@ -44,7 +34,7 @@ async def test_a_mark_is_there_exactly_when_its_batch_is(tmp_path: Path) -> None
         for number in range(1, 20):
             await spool.append("press", batch_of(3, mark=number), mark=b"%d" % number)
             if number % 6 == 1:
-                copy = after_a_power_cut(path, tmp_path / f"copy-{number}")
+                copy = copy_of(path, tmp_path / f"copy-{number}" / path.name)
                 there = await open_spool(copy)
                 assert await there.memory("press").recall() == (b"", b"%d" % number)
                 assert len(await drain(there)) == number

@@ -15,7 +15,16 @@ from gateway.spool.block.layout import MOST_READINGS
 from gateway.spool.merge import BLOCK_READINGS, MOST_BATCHES, MOST_BYTES, Head, block_readings, choose
 from gateway.spool.migrations import MIGRATIONS
 from gateway.spool.reserve import PAGE_BYTES
-from tests.gateway.spool.harness import START_NS, batch_of, break_next_commit, drain, dropped, open_spool, running
+from tests.gateway.spool.harness import (
+    START_NS,
+    batch_of,
+    break_next_commit,
+    drain,
+    dropped,
+    execute,
+    open_spool,
+    running,
+)
 from tests.waiting import until
 
 
@@ -302,10 +311,7 @@ async def test_a_block_that_cannot_be_read_is_set_aside_and_costs_only_itself(pa
             assert await merged(spool, 200) == 200
         spool.ack(seqs[20:25])
         await spool.flush()
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute(damage, (seqs[39],))
-    connection.close()
+    execute(path, damage, (seqs[39],))
     metrics = Metrics()
     async with running(path, metrics=metrics) as spool:
         check(await drain(spool), [*seqs[:20], *seqs[40:]])
@@ -323,10 +329,7 @@ async def test_a_block_that_cannot_be_read_is_set_aside_and_costs_only_itself(pa
 async def test_a_row_that_cannot_be_read_stays_out_of_blocks(path):
     async with running(path) as spool:
         seqs = await filled(spool, 20)
-    connection = sqlite3.connect(path)
-    with connection:
-        connection.execute("UPDATE batches SET data = x'00' WHERE seq = ?", (seqs[7],))
-    connection.close()
+    execute(path, "UPDATE batches SET data = x'00' WHERE seq = ?", (seqs[7],))
     async with running(path) as spool:
         assert await merged(spool, 150) == 0
         await until(lambda: spool.stats.set_aside_batches == 1)

@@ -34,7 +34,7 @@ from gateway.spool.block import Entry
 from gateway.spool.blocks import seal
 from gateway.spool.budget.thinning import thin
 from gateway.spool.ledger.gaps import QUIET_NS
-from tests.gateway.spool.harness import START_NS, batch_of, drain, open_spool, read_gaps
+from tests.gateway.spool.harness import START_NS, batch_of, copy_of, drain, open_spool, read_gaps
 
 LIVES = int(os.environ.get("TIDEGATE_LIVES", "25"))
 MAX_BYTES = 4000
@@ -137,6 +137,10 @@ class SpoolLife(RuleBasedStateMachine):
             if not inside:
                 del self.blocks[last]
 
+    def waits(self, seq):
+        """Whether it is still to be sent."""
+        return not self.rows[seq].set_aside and seq not in self.acked
+
     def loose(self):
         """What is a row of its own, by number."""
         inside = set().union(*(seqs for seqs, _ in self.blocks.values()))
@@ -228,7 +232,7 @@ class SpoolLife(RuleBasedStateMachine):
 
     @rule(data=st.data(), flush=st.booleans())
     def ack(self, data, flush):
-        pending = [seq for seq, row in self.rows.items() if not row.set_aside and seq not in self.acked]
+        pending = [*filter(self.waits, self.rows)]
         chosen = data.draw(st.lists(st.sampled_from(pending))) if pending else []
 
         async def ack():
@@ -241,7 +245,7 @@ class SpoolLife(RuleBasedStateMachine):
 
     @rule(data=st.data(), flush=st.booleans())
     def give_up(self, data, flush):
-        pending = [seq for seq, row in self.rows.items() if not row.set_aside and seq not in self.acked]
+        pending = [*filter(self.waits, self.rows)]
         chosen = data.draw(st.lists(st.sampled_from(pending))) if pending else []
 
         async def give_up():
@@ -268,11 +272,7 @@ class SpoolLife(RuleBasedStateMachine):
     def pending(self, data, limit):
         numbers = st.integers(START_NS // 1000 - 1, self.next_seq)
         after, upto = data.draw(numbers), data.draw(st.none() | numbers)
-        found = [
-            seq
-            for seq, row in self.rows.items()
-            if after < seq <= (upto or seq) and not row.set_aside and seq not in self.acked
-        ]
+        found = [seq for seq in self.rows if after < seq <= (upto or seq) and self.waits(seq)]
         rows = self.runner.run(self.spool.pending(after=after, limit_readings=limit, upto=upto))
         assert [row.seq for row in rows] == found[: len(rows)]
         assert bool(rows) == bool(found)
@@ -280,20 +280,20 @@ class SpoolLife(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def merge(self, data):
-        waiting = [row for seq, row in self.loose().items() if not row.set_aside and seq not in self.acked]
+        waiting = [row for seq, row in self.loose().items() if self.waits(seq)]
         self.merge_rows(data.draw(st.integers(1, 1 + sum(len(row.batch) for row in waiting))))
 
     @rule(rows=st.integers(2, 9), readings=st.integers(5, 20), device=st.sampled_from("ab"))
     def append_and_merge(self, rows, readings, device):
         for _ in range(rows):
             self.append(readings, device, set_aside=False)
-        waiting = [row for seq, row in self.loose().items() if not row.set_aside and seq not in self.acked]
+        waiting = [row for seq, row in self.loose().items() if self.waits(seq)]
         self.merge_rows(sum(len(row.batch) for row in waiting))
 
     def merge_rows(self, readings):
         run, gathered = [], 0
         for seq, row in self.loose().items():
-            if gathered < readings and not row.set_aside and seq not in self.acked:
+            if gathered < readings and self.waits(seq):
                 run.append(seq)
                 gathered += len(row.batch)
         self.spool._merger.readings = readings
@@ -323,10 +323,7 @@ class SpoolLife(RuleBasedStateMachine):
     def crash_and_reopen(self):
         """The copy of a database and its log, taken in mid-life, is what a power cut leaves."""
         self.lives += 1
-        copy = self.folder / str(self.lives) / "spool.db"
-        copy.parent.mkdir()
-        shutil.copy(self.path, copy)
-        shutil.copy(self.path.with_name("spool.db-wal"), copy.with_name("spool.db-wal"))
+        copy = copy_of(self.path, self.folder / str(self.lives) / "spool.db")
         self.runner.run(self.close())
         self.path = copy
         self.runner.run(self.open())
@@ -339,11 +336,7 @@ class SpoolLife(RuleBasedStateMachine):
     def what_is_there_is_what_the_model_says(self):
         if not hasattr(self, "spool"):
             return
-        expected = [
-            (seq, row.device, row.batch)
-            for seq, row in self.rows.items()
-            if not row.set_aside and seq not in self.acked
-        ]
+        expected = [(seq, row.device, row.batch) for seq, row in self.rows.items() if self.waits(seq)]
         found = self.runner.run(drain(self.spool))
         assert [(row.seq, row.device, row.batch) for row in found] == expected
         stats = self.spool.stats

@@ -14,22 +14,13 @@ from gateway.spool import store
 from gateway.spool.files import KEPT_ASIDE, aside_name, move_aside
 from gateway.spool.migrations import APPLICATION_ID, MIGRATIONS
 from gateway.spool.spoolfile import SpoolFile
-from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, open_spool, rescued, running
+from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, execute, open_spool, rescued, running
 
 
 async def filled(path, *, rows=20, readings=200):
     async with running(path) as spool:
         spool.points.intern("a/b/c/plc/level", device="plc", unit="mm")
         return [await spool.append("plc", batch_of(readings, mark=n)) for n in range(rows)]
-
-
-def execute(path, sql):
-    connection = sqlite3.connect(path)
-    try:
-        with connection:
-            return connection.execute(sql).fetchall()
-    finally:
-        connection.close()
 
 
 async def test_a_fresh_file_numbers_from_the_time_in_microseconds(path):

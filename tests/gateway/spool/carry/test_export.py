@@ -4,9 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
-import sqlite3
 import stat
-from contextlib import closing
 
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
@@ -19,7 +17,7 @@ from gateway.spool.carry.contents import Kinds
 from gateway.spool.carry.export import Sender, export_salvaged, export_spool
 from gateway.spool.carry.frames import FrameReader
 from gateway.spool.carry.reader import CarryReader, is_carried
-from tests.gateway.spool.harness import START_NS, batch_of, copy_of, drain, running
+from tests.gateway.spool.harness import START_NS, batch_of, copy_of, drain, execute, running
 from tests.gateway.spool.variety import make
 
 
@@ -132,10 +130,9 @@ async def test_what_cannot_be_read_is_counted_and_the_rest_is_carried(tmp_path, 
         spool._merger.readings = 50
         seqs = [await spool.append("plc", batch_of(10, mark=n)) for n in range(20)]
         assert [await spool._merger.merge() for _ in range(2)] == [50, 50]
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute("UPDATE blocks SET checksum = checksum + 1 WHERE last = ?", (seqs[4],))
-        connection.execute("UPDATE batches SET data = zeroblob(10) WHERE seq = ?", (seqs[12],))
-        connection.execute("UPDATE batches SET readings = 'x' WHERE seq = ?", (seqs[14],))
+    execute(path, "UPDATE blocks SET checksum = checksum + 1 WHERE last = ?", (seqs[4],))
+    execute(path, "UPDATE batches SET data = zeroblob(10) WHERE seq = ?", (seqs[12],))
+    execute(path, "UPDATE batches SET readings = 'x' WHERE seq = ?", (seqs[14],))
     summary = export_spool(path, target, sender=sender)
     assert summary.broken == 3
     with CarryReader(target) as carried:
@@ -145,8 +142,7 @@ async def test_what_cannot_be_read_is_counted_and_the_rest_is_carried(tmp_path, 
 def test_a_damaged_spool_is_said_and_salvaged_into_a_file(original, sender, tmp_path):
     copy_of(original.path, tmp_path / "spool.db")
     path, target = tmp_path / "spool.db", tmp_path / "out.tide"
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    execute(path, "PRAGMA wal_checkpoint(TRUNCATE)")
     path.write_bytes(b"\0" * 4096 + path.read_bytes()[4096:])
     with pytest.raises(SpoolError, match=r"damaged .*tidegate spool salvage"):
         export_spool(path, target, sender=sender)
@@ -223,8 +219,7 @@ def test_what_is_no_spool_is_said(tmp_path, sender, content):
 async def test_a_file_of_another_version_is_said(tmp_path, sender, version, word):
     async with running(tmp_path / "spool.db"):
         pass
-    with closing(sqlite3.connect(tmp_path / "spool.db")) as connection:
-        connection.execute(f"PRAGMA user_version = {version}")
+    execute(tmp_path / "spool.db", f"PRAGMA user_version = {version}")
     with pytest.raises(SpoolError, match=rf"spool\.db: an? {word} version of tidegate made it"):
         export_spool(tmp_path / "spool.db", tmp_path / "out.tide", sender=sender)
 
@@ -233,10 +228,8 @@ def test_on_a_read_only_medium_a_spool_is_read_all_the_same(original, sender, tm
     """SQLite wants to make files beside a database with a log; where it cannot, it must be told that nobody writes."""
     folder = tmp_path / "stick"
     folder.mkdir()
-    with closing(sqlite3.connect(original.path)) as connection:
-        connection.execute("VACUUM INTO ?", (str(folder / "spool.db"),))
-    with closing(sqlite3.connect(folder / "spool.db")) as connection:
-        connection.execute("PRAGMA journal_mode = WAL")
+    execute(original.path, "VACUUM INTO ?", (str(folder / "spool.db"),))
+    execute(folder / "spool.db", "PRAGMA journal_mode = WAL")
     (folder / "spool.db-shm").mkdir()  # root may write anywhere; this nobody can
     assert export_spool(folder / "spool.db", tmp_path / "out.tide", sender=sender).batches == len(original.rows)
 

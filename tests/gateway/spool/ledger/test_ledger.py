@@ -20,6 +20,7 @@ from tests.gateway.spool.harness import (
     break_next_commit,
     copy_of,
     drain,
+    execute,
     open_spool,
     read_gaps,
     rescued,
@@ -41,11 +42,6 @@ def gap(device, cause, from_s, to_s, readings):
 
 def ledger(path):
     return [entry.gap for entry in read_gaps(path)]
-
-
-def damage(path, sql, *parameters):
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.execute(sql, parameters)
 
 
 ROW_BYTES = 4 + 24 * 10
@@ -121,7 +117,7 @@ async def test_a_row_that_cannot_be_read_is_told_by_when_it_and_its_neighbours_c
         seqs = []
         for now_s in (10, 20, 30):
             seqs.append(await spool.append("tank", batch_of(10, mark=now_s)))
-    damage(path, f"UPDATE batches SET {column} WHERE seq = ?", seqs[1])
+    execute(path, f"UPDATE batches SET {column} WHERE seq = ?", (seqs[1],))
     async with running(path) as spool:
         assert [row.seq for row in await drain(spool)] == [seqs[0], seqs[2]]
         await until(lambda: spool.stats.set_aside_batches == 1)
@@ -136,7 +132,7 @@ async def test_a_block_that_cannot_be_read_is_told_without_devices(path, sql):
             await spool.append("tank", batch_of(10, mark=now_s))
         spool._merger.readings = 60
         assert await spool._merger.merge() == 60
-    damage(path, sql)
+    execute(path, sql)
     async with running(path, now_ns=lambda: START_NS + 99 * S_NS) as spool:
         assert len(await drain(spool)) == 4
         await until(lambda: spool.stats.set_aside_batches == 1)
@@ -151,8 +147,8 @@ async def test_a_row_or_block_that_cannot_be_read_when_it_makes_room_is_counted_
         spool._merger.readings = 100
         assert await spool._merger.merge() == 100
     if not readable:
-        damage(path, "UPDATE blocks SET data = x'00'")
-        damage(path, "UPDATE batches SET data = x'00'")
+        execute(path, "UPDATE blocks SET data = x'00'")
+        execute(path, "UPDATE batches SET data = x'00'")
     async with running(path, max_bytes=50_000) as spool:
         assert await spool.append("tank", batch_at(100, readings=2080))
         assert spool.stats.dropped == {"spool_full": 200}

@@ -2,14 +2,13 @@
 
 import asyncio
 import shutil
-import sqlite3
 
 import pytest
 
 from gateway.metrics import Metrics
 from gateway.spool import store
 from gateway.spool.files import Names
-from tests.gateway.spool.harness import batch_of, drain, dropped, open_spool, running
+from tests.gateway.spool.harness import batch_of, drain, dropped, execute, open_spool, running
 from tests.waiting import until
 
 
@@ -40,9 +39,7 @@ def replace(path):
     path.unlink()
     for suffix in ("-wal", "-shm"):
         path.with_name(path.name + suffix).unlink()
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE messages (id INTEGER)")
-    connection.close()
+    execute(path, "CREATE TABLE messages (id INTEGER)")
 
 
 HARMS = [
@@ -85,9 +82,7 @@ async def test_nothing_is_lost_and_what_comes_next_is_in_a_file_with_a_name(path
         assert [point.path for point in spool.points] == ["a/b/c/plc/level"]
     if harm is replace:
         (found,) = path.parent.glob("spool.db.found-*")
-        connection = sqlite3.connect(found)
-        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("messages",)]
-        connection.close()
+        assert execute(found, "SELECT name FROM sqlite_master") == [("messages",)]
 
 
 async def test_an_idle_spool_notices_too(path, monkeypatch):

@@ -1,7 +1,6 @@
 """What is whole in a damaged file is carried into the fresh one, under its numbers; the rest is counted once."""
 
 import asyncio
-import sqlite3
 
 import pytest
 
@@ -9,7 +8,7 @@ from gateway.gap import Gap
 from gateway.metrics import Metrics
 from gateway.spool.repair import recovery
 from gateway.spool.reserve import PAGE_BYTES
-from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, read_gaps, rescued, running
+from tests.gateway.spool.harness import START_NS, batch_of, drain, dropped, execute, read_gaps, rescued, running
 from tests.waiting import until
 
 ROWS = 200
@@ -31,9 +30,7 @@ async def filled(path, *, blocks=1):
 
 def leaves(path):
     """The numbers of the pages that hold the rows, in order."""
-    with sqlite3.connect(path) as connection:
-        (root,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'batches'").fetchone()
-    connection.close()
+    ((root,),) = execute(path, "SELECT rootpage FROM sqlite_master WHERE name = 'batches'")
     found = leaves_below(path.read_bytes(), root)
     assert len(found) > 4
     return found
@@ -135,10 +132,8 @@ async def test_readings_of_points_that_nobody_can_name_are_not_given_to_others(p
             spool.points.intern(f"a/b/c/plc/{tag}", device="plc")
         for n in range(10):
             await spool.append("plc", batch_of(20, mark=n, point=1 + n % 2))
-    with sqlite3.connect(path) as connection:
-        connection.execute("DELETE FROM points WHERE number = 2")
-        connection.execute("UPDATE totals SET last_seq = 'x'")
-    connection.close()
+    execute(path, "DELETE FROM points WHERE number = 2")
+    execute(path, "UPDATE totals SET last_seq = 'x'")
     async with running(path) as spool:
         assert spool.points.intern("a/b/c/plc/temperature", device="plc") == 2
         await rescued(spool)

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -14,7 +12,7 @@ from gateway.spool.codec import checksum, encode
 from gateway.spool.repair.salvage import Salvage
 from gateway.spool.reserve import PAGE_BYTES
 from gateway.spool.stored import StoredBlock, StoredRow
-from tests.gateway.spool.harness import batch_of, copy_of, running
+from tests.gateway.spool.harness import batch_of, copy_of, execute, running
 from tests.gateway.spool.variety import make
 
 PAGE = 4096
@@ -189,8 +187,7 @@ def test_noise_anywhere_costs_what_it_hits_and_no_more(original, damaged):
 def test_a_row_without_readings_harms_no_other(original, damaged):
     codec, data = encode(EMPTY)
     row = (original.stats.last_seq + 1, 0, 0, len(data), int(codec), checksum(b"press", data), "press", data)
-    with closing(sqlite3.connect(damaged)) as connection, connection:
-        connection.execute("INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
+    execute(damaged, "INSERT INTO batches VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
     with Salvage(damaged) as salvage:
         assert len([row for one in salvage.items() for row in one.stored.rows()]) >= len(original.rows)
 
